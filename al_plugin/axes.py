@@ -1,0 +1,37 @@
+"""Axis names and the array types built from them.
+
+Axes
+----
+N  samples under consideration (the pool, or the candidates of one query)
+L  labelled samples
+C  classes
+D  width of an embedding
+T  posterior samples: dropout passes, ensemble members, Laplace draws
+V  votes: one answer of one annotator to one query
+S  samples that have at least one vote
+E  epochs that were recorded
+n  picks
+
+The string in an annotation is the shape. The strategy wrapper checks the shapes of signals where
+they enter (``signals.py`` holds the table); a type checker sees the dtype family.
+"""
+
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.signedinteger[Any]]
+
+FloatsN = Annotated[Floats, "N"]
+FloatsNC = Annotated[Floats, "N C"]
+FloatsND = Annotated[Floats, "N D"]
+FloatsLD = Annotated[Floats, "L D"]
+FloatsSC = Annotated[Floats, "S C"]
+FloatsKD = Annotated[Floats, "K D"]
+IntsN = Annotated[Ints, "N"]
+IntsL = Annotated[Ints, "L"]
+IntsV = Annotated[Ints, "V"]
+KeysN = Annotated[NDArray[np.uint64], "N"]
+Picks = Annotated[Ints, "n"]

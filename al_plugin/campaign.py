@@ -1,0 +1,101 @@
+"""Inputs of the stages, read from the files of a campaign."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from al_plugin import layout, store
+from al_plugin.axes import Floats
+from al_plugin.data.pool import Pool, column_of_ids, features_of, labels_of, pool_of, refuse_overlap
+from al_plugin.errors import DataError
+from al_plugin.rounds.select import Scoreboard
+from al_plugin.rounds.train import Evaluation, Labeled
+
+_ADD_POOL = "put parquet files with sample_id and features into data/pool and track them: dvc add data/pool"
+_ADD_EVAL = "put parquet files with sample_id, features and label into data/eval: dvc add data/eval"
+_REPRO = "run dvc repro"
+
+
+def read_pool() -> Pool:
+    """The whole pool."""
+    return pool_of(store.read_parts(layout.POOL, _ADD_POOL))
+
+
+def read_pool_ids() -> set[str]:
+    """Ids of the pool alone, without features."""
+    paths = sorted(Path(layout.POOL).glob("*.parquet"))
+    if not paths:
+        raise DataError(f"{layout.POOL} holds no parquet file", change=_ADD_POOL)
+    found: set[str] = set()
+    for path in paths:
+        names = pq.read_schema(path).names
+        table = store.read_table(path, _ADD_POOL, columns=[name for name in names if name == "sample_id"])
+        found.update(column_of_ids(table, f"pool part {path.stem}"))
+    return found
+
+
+def read_labeled(classes: tuple[str, ...]) -> Labeled:
+    """The merged labelled set."""
+    table = store.read_table(layout.LABELED, _REPRO)
+    return Labeled(table.column("sample_id").to_pylist(), labels_of(table, classes, layout.LABELED))
+
+
+def read_evaluation(classes: tuple[str, ...], pool: Pool) -> Evaluation:
+    """The evaluation set; DataError if it shares a sample with the pool."""
+    parts = store.read_parts(layout.EVAL, _ADD_EVAL)
+    table = pa.concat_tables(parts.values())
+    refuse_overlap(pool.ids, column_of_ids(table, layout.EVAL))
+    if table.num_rows == 0:
+        raise DataError(f"{layout.EVAL} is empty", change=_ADD_EVAL)
+    return Evaluation(features_of(table, layout.EVAL), labels_of(table, classes, layout.EVAL))
+
+
+def read_round() -> int:
+    """Number of label rounds that the merged labels come from."""
+    return int(store.read_json(layout.LABEL_METRICS, _REPRO)["round"])
+
+
+def read_card() -> dict[str, Any]:
+    """The model card."""
+    return store.read_json(layout.CARD, _REPRO)
+
+
+def read_weights() -> dict[str, np.ndarray]:
+    """The model's tensors by name, empty in round 0."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        weights: dict[str, np.ndarray] = load(store.read_bytes(layout.WEIGHTS, _REPRO))
+    except SafetensorError as error:
+        raise DataError(f"{layout.WEIGHTS} is not a safetensors file ({error})", change=_REPRO) from error
+    return weights
+
+
+def read_dispersion() -> Floats | None:
+    """Label dispersion in pool order, or None where training recorded none."""
+    table = store.read_table(layout.DISPERSION, _REPRO)
+    values: Floats = table.column("dispersion").to_numpy()
+    return values if table.num_rows else None
+
+
+def read_scoreboard() -> tuple[Scoreboard, dict[str, np.ndarray]]:
+    """Scores of all parts in pool order, and the stored signals (N, ...)."""
+    parts = store.read_parts(layout.SCORES, _REPRO)
+    table = pa.concat_tables(parts.values())
+    scores = table.column("score")
+    names = sorted({path.stem for part in parts for path in Path(layout.SCORES, part).glob("*.npy")})
+    signals = {
+        name: np.concatenate([store.read_array(Path(layout.SCORES, part, f"{name}.npy"), _REPRO) for part in parts])
+        for name in names
+    }
+    board = Scoreboard(
+        ids=column_of_ids(table, layout.SCORES),
+        scores=None if scores.null_count else scores.to_numpy(),
+        predicted=table.column("predicted").to_pylist(),
+        confidence=table.column("confidence").to_pylist(),
+    )
+    return board, signals

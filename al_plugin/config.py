@@ -1,0 +1,257 @@
+"""params.yaml: one section per stage, one frozen settings object each. The only door to YAML."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, get_type_hints
+
+import yaml
+
+from al_plugin import __version__
+from al_plugin.errors import ParamsError, StrategyError
+from al_plugin.strategies import recipes, registry
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What the whole campaign shares.
+
+    ``classes`` are the allowed labels as strings, ``threads`` is part of the result,
+    ``plugin_version`` is the version of al_plugin that the campaign is computed with.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    experiment: str = "al"
+    recipe: str = "auto"
+    seed: int = 0
+    threads: int = 1
+    plugin_version: str = ""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """How votes become labels."""
+
+    strategy: str = "majority"
+    knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Train:
+    """How the model is fitted. ``strategy`` null: the recipe's. ``dynamics_every`` 0: never."""
+
+    strategy: str | None = None
+    epochs: int = 30
+    batch_size: int = 32
+    lr: float = 0.005
+    weight_decay: float = 0.01
+    dynamics_every: int = 1
+    knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How the pool is scored. ``strategy`` null: the recipe's."""
+
+    strategy: str | None = None
+    knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Select:
+    """What is asked next: ``n`` samples, of which a share is drawn at random first."""
+
+    strategy: str | None = None
+    n: int = 50
+    random_share: float = 0.1
+    annotators: int = 1
+    knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """MLflow. ``uri`` null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db at the root."""
+
+    uri: str | None = None
+    required: bool = False
+    register: bool = True
+
+
+@dataclass(frozen=True)
+class Params:
+    """All sections of params.yaml."""
+
+    campaign: Campaign
+    merge: Merge
+    train: Train
+    score: Score
+    select: Select
+    tracking: Tracking
+
+    def knobs_of(self, strategy: registry.Strategy) -> dict[str, Any]:
+        """The checked knobs that params.yaml sets for a strategy."""
+        section = getattr(self, strategy.stage)
+        return registry.check_knobs(strategy, section.knobs.get(strategy.name, {}))
+
+    def overrides(self) -> dict[str, str | None]:
+        """The strategies that params.yaml names beside the recipe."""
+        return {"train": self.train.strategy, "score": self.score.strategy, "select": self.select.strategy}
+
+
+_LIMITS: Mapping[str, registry.Range] = {
+    "campaign.seed": registry.Range(0, 2**63 - 1),
+    "campaign.threads": registry.Range(1, 1024),
+    "train.epochs": registry.Range(1, None),
+    "train.batch_size": registry.Range(1, None),
+    "train.lr": registry.Range(1e-12, None),
+    "train.weight_decay": registry.Range(0, None),
+    "train.dynamics_every": registry.Range(0, None),
+    "select.n": registry.Range(1, None),
+    "select.random_share": registry.Range(0, 1),
+    "select.annotators": registry.Range(1, None),
+}
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key twice and reads 1e-3 as a number, as DVC does."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise ParamsError(f"params.yaml line {key.start_mark.line + 1}: key {key.value!r} stands twice")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+$|^[-+]?\.\d[\d_]*[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def read_yaml(content: bytes, where: str) -> Any:
+    """Any YAML document, safely, or ParamsError naming the line."""
+    try:
+        return yaml.load(content, _Loader)  # noqa: S506  (a SafeLoader)
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        at = f" line {line + 1}" if line is not None else ""
+        raise ParamsError(f"{where}{at} is not YAML ({getattr(error, 'problem', error)})") from error
+
+
+def read_params(content: bytes) -> Params:
+    """Settings of a params.yaml, or ParamsError / StrategyError in one line.
+
+    Checked: sections, keys and types, with the near match; ranges; that strategies and recipes
+    exist; knobs of every strategy that params.yaml mentions; that the chosen strategies fit.
+    """
+    document = read_yaml(content, "params.yaml")
+    if not isinstance(document, dict):
+        raise ParamsError("params.yaml holds no sections", change="start from the one `al init` writes")
+    sections = get_type_hints(Params)
+    _refuse_unknown("params.yaml", document, tuple(sections))
+    values = {name: _section(name, kind, document.get(name)) for name, kind in sections.items()}
+    params = Params(**values)
+    _check_campaign(params.campaign)
+    _check_strategies(params)
+    return params
+
+
+def check_version(params: Params) -> None:
+    """ParamsError if the campaign is computed with another version of the plugin than this one."""
+    asked = params.campaign.plugin_version
+    if asked and asked != __version__:
+        raise ParamsError(
+            f"campaign.plugin_version asks for al-plugin {asked}, found {__version__}",
+            change=f"pip install al-plugin=={asked}, or set it to {__version__} and recompute the round",
+        )
+
+
+def _section(name: str, kind: type, raw: Any) -> Any:
+    raw = {} if raw is None else raw
+    if not isinstance(raw, dict):
+        raise ParamsError(f"params.yaml: section {name} is a {type(raw).__name__}, not key: value lines")
+    hints = get_type_hints(kind)
+    own = {f.name: f for f in fields(kind) if f.name != "knobs"}
+    strategies = registry.names(name) if name in registry.STAGES else ()
+    outside = tuple(key for key in raw if ":" in str(key))
+    _refuse_unknown(f"params.yaml: {name}", raw, (*own, *strategies, *outside))
+    values: dict[str, Any] = {}
+    for key, declared in own.items():
+        if key in raw:
+            values[key] = _typed(f"{name}.{key}", raw[key], hints[key])
+        elif declared.default is MISSING and declared.default_factory is MISSING:
+            raise ParamsError(f"params.yaml: {name}.{key} is missing", change=f"add {key}: to section {name}")
+    knobs = {key: value for key, value in raw.items() if key not in own}
+    for key, value in knobs.items():
+        if not isinstance(value, dict):
+            raise ParamsError(f"params.yaml: {name}.{key} is {value!r}, not the knobs of that strategy")
+    return kind(**values, knobs=knobs) if strategies else kind(**values)
+
+
+def _typed(where: str, value: Any, hint: Any) -> Any:
+    if hint == tuple[str, ...]:
+        return _class_names(where, value)
+    optional = hint == (str | None)
+    if optional and value is None:
+        return None
+    knob = registry.Knob(str if optional else hint, None, _LIMITS.get(where))
+    try:
+        return registry.check_value(where, value, knob)
+    except StrategyError as error:
+        raise ParamsError(error.found, change=error.change.removesuffix(", default None")) from None
+
+
+def _class_names(where: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ParamsError(f"params.yaml sets {where} to {value!r}", change="write a list of strings")
+    bare = [item for item in value if not isinstance(item, str)]
+    if bare:
+        raise ParamsError(
+            f"params.yaml: {where} holds {bare[0]!r}, which YAML reads as {type(bare[0]).__name__}",
+            change=f'labels are strings: quote every class, such as "{str(bare[0]).lower()}"',
+        )
+    return tuple(value)
+
+
+def _check_campaign(campaign: Campaign) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", campaign.name):
+        raise ParamsError(
+            f"params.yaml sets campaign.name to {campaign.name!r}",
+            change="use letters, digits, dot, dash and underscore",
+        )
+    if len(campaign.classes) < 2 or len(set(campaign.classes)) < len(campaign.classes):
+        raise ParamsError(
+            f"params.yaml: campaign.classes holds {len(campaign.classes)} names, "
+            f"{len(set(campaign.classes))} of them distinct",
+            change="name at least two classes, each once",
+        )
+    if "" in campaign.classes:
+        raise ParamsError("params.yaml: campaign.classes holds an empty name", change="give it a name")
+
+
+def _check_strategies(params: Params) -> None:
+    registry_names = {stage: getattr(params, stage) for stage in registry.STAGES}
+    for stage, section in registry_names.items():
+        for name in section.knobs:
+            params.knobs_of(registry.load(stage, name))
+        if section.strategy is not None:
+            registry.load(stage, section.strategy)
+    # Which signals are at hand depends on the labels only under `auto`; check one of each regime.
+    classes = len(params.campaign.classes)
+    counts = [recipes.COLD_START_LABELS_PER_CLASS] * classes
+    triple = recipes.resolve(params.campaign.recipe, params.overrides(), counts)
+    chosen = [registry.load(stage, getattr(triple, stage)) for stage in ("train", "score", "select")]
+    recipes.check_pairing(*chosen, fitted=True)
+
+
+def _refuse_unknown(where: str, found: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in found:
+        if key not in known:
+            close = get_close_matches(str(key), known, n=1)
+            near = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ParamsError(f"{where} has an unknown key {key!r}{near}", change=f"known: {', '.join(known)}")

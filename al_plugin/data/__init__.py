@@ -1,0 +1,1 @@
+"""What a campaign is made of: pool, labels, queries. Parsing and checking, no paths."""

@@ -1,0 +1,153 @@
+"""The pool: parts of samples with ids and features. The one place that turns positions into ids."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from al_plugin.axes import Floats, Ints
+from al_plugin.errors import DataError
+
+SCHEMA = "pool/1"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Samples of all parts, in part order.
+
+    ``ids`` (N,) of str, ``features`` (N, D) float32, ``parts`` maps part name to its row count.
+    """
+
+    ids: NDArray[np.object_]
+    features: Floats
+    parts: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def positions(self, sample_ids: Sequence[str]) -> Ints:
+        """Positions of the ids, in their order; DataError names ids the pool does not hold."""
+        index = {sample_id: position for position, sample_id in enumerate(self.ids)}
+        unknown = [sample_id for sample_id in sample_ids if sample_id not in index]
+        if unknown:
+            raise DataError(
+                f"{len(unknown)} sample ids are not in the pool, first {', '.join(unknown[:3])}",
+                change="add the part that holds them, or correct the labels",
+            )
+        return np.array([index[sample_id] for sample_id in sample_ids], dtype=np.int64)
+
+    def split(self, values: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
+        """Rows of ``values`` (N, ...) by part, in part order."""
+        ends = np.cumsum(list(self.parts.values()))[:-1]
+        return dict(zip(self.parts, np.split(values, ends), strict=True))
+
+
+def pool_of(parts: Mapping[str, pa.Table]) -> Pool:
+    """The pool made of parquet parts, or DataError: missing column, duplicate or empty ids, empty."""
+    ids = [column_of_ids(table, f"pool part {name}") for name, table in parts.items()]
+    if sum(map(len, ids)) == 0:
+        raise DataError("the pool is empty", change="add a part with at least one sample to data/pool")
+    features = [features_of(table, f"pool part {name}") for name, table in parts.items()]
+    widths = {array.shape[1] for array in features if len(array)}
+    if len(widths) > 1:
+        raise DataError(f"pool parts have features of different lengths: {sorted(widths)}")
+    joined = np.concatenate(ids)
+    refuse_duplicates(joined, "the pool")
+    filled = [array for array in features if len(array)]
+    return Pool(joined, np.concatenate(filled), {name: table.num_rows for name, table in parts.items()})
+
+
+def column_of_ids(table: pa.Table, where: str) -> NDArray[np.object_]:
+    """Column ``sample_id`` (N,) as str, or DataError."""
+    column = _column(table, "sample_id", where)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        raise DataError(
+            f"{where}: sample_id holds {column.type}, not strings",
+            change="write ids as strings, so that 00123 stays 00123",
+        )
+    ids: NDArray[np.object_] = column.to_numpy(zero_copy_only=False)
+    if column.null_count or (len(ids) and (ids == "").any()):
+        raise DataError(f"{where}: some sample_id is empty", change="give every sample an id")
+    return ids
+
+
+def features_of(table: pa.Table, where: str) -> Floats:
+    """Column ``features`` (lists of equal length) as float32 (N, D), or DataError."""
+    column = _column(table, "features", where).combine_chunks()
+    if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
+        raise DataError(f"{where}: features holds {column.type}, not lists of numbers")
+    if len(column) == 0:
+        return np.empty((0, 0), dtype=np.float32)
+    flat = column.flatten()
+    if column.null_count or flat.null_count or len(flat) % len(column):
+        raise DataError(f"{where}: features has empty cells or lists of different lengths")
+    if pa.types.is_list(column.type) and len(np.unique(np.diff(column.offsets.to_numpy()))) > 1:
+        raise DataError(f"{where}: features has lists of different lengths")
+    values = flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(column), -1)
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"{where}: {int(bad.sum())} rows of features are not finite, first row {first}",
+            change="replace or drop those samples",
+        )
+    return values
+
+
+def labels_of(table: pa.Table, classes: Sequence[str], where: str) -> Ints:
+    """Column ``label`` as class indices (N,), or DataError naming the first unknown label."""
+    column = _column(table, "label", where)
+    index = {name: position for position, name in enumerate(classes)}
+    values = column.to_pylist()
+    unknown = sorted({repr(value) for value in values if value not in index})
+    if unknown:
+        raise DataError(
+            f"{where}: labels {', '.join(unknown[:3])} are not among campaign.classes",
+            change=f"classes are: {', '.join(classes)}",
+        )
+    return np.array([index[value] for value in values], dtype=np.int64)
+
+
+def sample_table(ids: Sequence[str], features: Floats, labels: Sequence[str] | None = None) -> pa.Table:
+    """A part as it is stored: sample_id, features as fixed-size lists, and label if given."""
+    flat = pa.array(np.ascontiguousarray(features, dtype=np.float32).ravel())
+    columns: dict[str, pa.Array] = {
+        "sample_id": pa.array(list(ids), pa.string()),
+        "features": pa.FixedSizeListArray.from_arrays(flat, features.shape[1]),
+    }
+    if labels is not None:
+        columns["label"] = pa.array(list(labels), pa.string())
+    return pa.table(columns).replace_schema_metadata({"al.schema": SCHEMA})
+
+
+def refuse_duplicates(ids: NDArray[np.object_], where: str) -> None:
+    """DataError if an id occurs twice, naming the first few."""
+    if len(set(ids)) == len(ids):
+        return
+    values, counts = np.unique(ids.astype(str), return_counts=True)
+    twice = values[counts > 1]
+    raise DataError(
+        f"{where} holds {len(twice)} sample ids more than once, first {', '.join(twice[:3])}",
+        change="ids must be unique over all parts",
+    )
+
+
+def refuse_overlap(pool_ids: NDArray[np.object_], eval_ids: NDArray[np.object_]) -> None:
+    """DataError if an evaluation sample is in the pool: it could be queried and trained on."""
+    both = sorted(set(pool_ids) & set(eval_ids))
+    if both:
+        raise DataError(
+            f"{len(both)} samples are in the pool and in the evaluation set, first {', '.join(both[:3])}",
+            change="take them out of one of the two",
+        )
+
+
+def _column(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
+    if name not in table.column_names:
+        raise DataError(
+            f"{where}: column {name} is missing, found {', '.join(table.column_names) or 'none'}",
+            change=f"write a parquet file with a column {name}",
+        )
+    return table.column(name)

@@ -1,0 +1,51 @@
+"""Where things lie in a campaign, relative to the repository root. No other module spells a path."""
+
+PARAMS = "params.yaml"
+DVC_YAML = "dvc.yaml"
+DVC_LOCK = "dvc.lock"
+SUITE = "gx/expectations/label_batch.json"
+DATA_DOCS = "gx/uncommitted/data_docs"
+
+POOL = "data/pool"
+EVAL = "data/eval"
+ORACLE = "data/oracle/answers.csv"
+
+QUERIES = "data/queries"
+WITHDRAWN = "data/queries/withdrawn"
+RELEASED = "data/queries/released.txt"
+LABELS = "data/labels"
+LABELS_DVC = "data/labels.dvc"
+MANIFESTS = "data/manifests"
+ROUND_QUERY = "query.jsonl"
+
+LABELED = "merged/labeled.parquet"
+VOTES = "merged/votes.parquet"
+ASKED = "merged/asked.parquet"
+QUARANTINE = "merged/quarantine.parquet"
+LABEL_METRICS = "metrics/labels.json"
+VALIDATION = "reports/validation.json"
+
+WEIGHTS = "model/weights.safetensors"
+CARD = "model/card.json"
+FORGETTING = "dynamics/forgetting.parquet"
+DISPERSION = "dynamics/dispersion.parquet"
+TRAIN_METRICS = "metrics/train.json"
+TRAINING_CURVE = "plots/training.csv"
+
+SCORES = "scores"
+SCORE_METRICS = "metrics/scores.json"
+
+QUERY = "query/query.jsonl"
+SELECT_METRICS = "metrics/select.json"
+
+PRIVATE = ".al"
+
+
+def round_folder(number: int) -> str:
+    """``round_NNNN``."""
+    return f"round_{number:04d}"
+
+
+def filed_query(number: int) -> str:
+    """The filed, still unanswered query that label round ``number`` will answer."""
+    return f"{QUERIES}/{round_folder(number)}.jsonl"

@@ -1,0 +1,240 @@
+"""Label rounds, manifests and queries on disk. Adds files; never alters or deletes one that was filed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from al_plugin import layout, store
+from al_plugin.data import answers as answer_files
+from al_plugin.data.answers import Answer
+from al_plugin.data.label_round import (
+    AnswerFile,
+    LabelRound,
+    refuse_altered,
+    refuse_batch_gaps,
+    refuse_gaps,
+)
+from al_plugin.data.queries import QueryRow, from_jsonl
+from al_plugin.errors import LabelError
+
+_PULL_GIT = "git pull (or git checkout) the label rounds"
+_PULL_DVC = "dvc pull data/labels.dvc"
+
+
+@dataclass(frozen=True)
+class Filing:
+    """One file to be added to a label round."""
+
+    round: int
+    name: str
+    content: bytes
+    rows: int
+
+    @property
+    def path(self) -> Path:
+        """Where the file goes."""
+        return Path(layout.LABELS, layout.round_folder(self.round), self.name)
+
+    @property
+    def manifest(self) -> Path:
+        """Where its manifest goes."""
+        stem = Path(self.name).stem
+        return Path(layout.MANIFESTS, layout.round_folder(self.round), f"{stem}.json")
+
+
+def read_rounds() -> list[LabelRound]:
+    """All label rounds, verified: LabelError on a gap, a missing, altered or unannounced file."""
+    numbers = sorted({*_numbers(layout.LABELS), *_numbers(layout.MANIFESTS)})
+    refuse_gaps(numbers)
+    return [_read_round(number) for number in numbers]
+
+
+def round_count() -> int:
+    """Number of label rounds, from the manifests, which are always in Git."""
+    return len(_numbers(layout.MANIFESTS))
+
+
+def filed_query(number: int) -> bytes | None:
+    """The filed query that label round ``number`` will answer, or None."""
+    path = Path(layout.filed_query(number))
+    return path.read_bytes() if path.is_file() else None
+
+
+def file_query() -> tuple[int, tuple[QueryRow, ...], bool]:
+    """File the current query in data/queries unless one is open already.
+
+    Returns the label round it asks for, its rows, and whether it was filed just now.
+    """
+    number = round_count() + 1
+    content = filed_query(number)
+    if content is not None:
+        return number, from_jsonl(content, layout.filed_query(number)), False
+    content = store.read_bytes(layout.QUERY, "run dvc repro to select a query")
+    rows = from_jsonl(content, layout.QUERY)
+    asked = {query.query_id[:5] for query in rows}
+    if asked != {f"r{number:04d}"}:
+        raise LabelError(
+            f"{layout.QUERY} belongs to label round {', '.join(sorted(asked)) or 'none'}, "
+            f"the next one is r{number:04d}",
+            change="run dvc repro first",
+        )
+    store.write_bytes(layout.filed_query(number), content)
+    return number, rows, True
+
+
+def withdraw_query() -> tuple[int, Path]:
+    """Set the open query aside, so that the next select chooses anew. Nothing is lost."""
+    number = round_count() + 1
+    content = filed_query(number)
+    if content is None:
+        raise LabelError("no query is open", change="dvc repro selects one, `al query export` files it")
+    key = blake2b(content, digest_size=4).hexdigest()
+    aside = Path(layout.WITHDRAWN, f"{layout.round_folder(number)}-{key}.jsonl")
+    store.write_bytes(aside, content)
+    Path(layout.filed_query(number)).unlink()
+    return number, aside
+
+
+def release(query_ids: Iterable[str]) -> list[str]:
+    """Let pending or skipped queries be asked again: their ids go into data/queries/released.txt."""
+    have = released()
+    new = sorted(set(query_ids) - have)
+    if new:
+        lines = sorted(have | set(new))
+        store.write_bytes(layout.RELEASED, "".join(f"{line}\n" for line in lines).encode())
+    return new
+
+
+def released() -> set[str]:
+    """Query ids that were released."""
+    path = Path(layout.RELEASED)
+    return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
+
+
+def excluded(asked: pa.Table, labeled: Iterable[str]) -> set[str]:
+    """Sample ids that may not be asked: labelled, or asked and not released."""
+    free = released()
+    open_rows = zip(asked.column("query_id").to_pylist(), asked.column("sample_id").to_pylist(), strict=True)
+    return {*labeled, *(sample for query, sample in open_rows if query not in free)}
+
+
+def queries_by_round(rounds: Iterable[LabelRound]) -> dict[int, tuple[QueryRow, ...]]:
+    """The query of every label round, and the open one if it is filed."""
+    queries = {label_round.number: label_round.query for label_round in rounds}
+    number = len(queries) + 1
+    content = filed_query(number)
+    if content is not None:
+        queries[number] = from_jsonl(content, layout.filed_query(number))
+    return queries
+
+
+def plan(answers: Iterable[tuple[int, Answer]], rounds: list[LabelRound]) -> tuple[list[Filing], list[str]]:
+    """Files for new answers (round, answer): one per round and annotator, numbered after the filed.
+
+    Returns the filings and the names of batches that hold exactly these answers already.
+    """
+    groups: dict[tuple[int, str], list[Answer]] = {}
+    for number, answer in answers:
+        groups.setdefault((number, answer.annotator), []).append(answer)
+    filed = {label_round.number: label_round.files for label_round in rounds}
+    filings: list[Filing] = []
+    known: list[str] = []
+    for (number, annotator), group in sorted(groups.items()):
+        content = answer_files.to_csv(group)
+        own = answer_files.file_name(1, annotator)[len("b01") :]
+        before = [file for file in filed.get(number, ()) if file.name.endswith(own)]
+        same = [file.name for file in before if answer_files.to_csv(file.answers) == content]
+        if same:
+            known.append(f"{layout.round_folder(number)}/{same[0]}")
+        else:
+            name = answer_files.file_name(len(before) + 1, annotator)
+            filings.append(Filing(number, name, content, len(group)))
+    return filings, known
+
+
+def file(filings: list[Filing]) -> list[Path]:
+    """Write filings with their manifests, taking the open query along. Returns the paths written.
+
+    Safe to kill and to run again: the query goes first, each answer file before its manifest.
+    """
+    written: list[Path] = []
+    for number in sorted({filing.round for filing in filings}):
+        content = filed_query(number)
+        if content is not None:
+            rows = len(from_jsonl(content, layout.filed_query(number)))
+            written += _write(Filing(number, layout.ROUND_QUERY, content, rows))
+    for filing in filings:
+        written += _write(filing)
+    for number in sorted({filing.round for filing in filings}):
+        Path(layout.filed_query(number)).unlink(missing_ok=True)
+    return written
+
+
+def labels_in_dvc() -> bool:
+    """Whether the label rounds are tracked by DVC rather than by Git."""
+    return Path(layout.LABELS_DVC).is_file()
+
+
+def _write(filing: Filing) -> list[Path]:
+    if filing.path.exists() and filing.path.read_bytes() != filing.content:
+        raise LabelError(f"{filing.path} exists already with other content", change="run `al doctor`")
+    manifest = {
+        "schema": "manifest/1",
+        "file": filing.name,
+        "rows": filing.rows,
+        "sha256": answer_files.digest(filing.content),
+    }
+    store.write_bytes(filing.path, filing.content)
+    store.write_json(filing.manifest, manifest)
+    return [filing.path, filing.manifest]
+
+
+def _read_round(number: int) -> LabelRound:
+    folder = Path(layout.LABELS, layout.round_folder(number))
+    contents = {path.name: path.read_bytes() for path in _visible(folder)}
+    manifests = [_manifest(path) for path in _visible(Path(layout.MANIFESTS, layout.round_folder(number)))]
+    refuse_altered(
+        str(folder),
+        {name: answer_files.digest(content) for name, content in contents.items()},
+        {manifest["file"]: manifest["sha256"] for manifest in manifests},
+        pull=_PULL_DVC if labels_in_dvc() else _PULL_GIT,
+    )
+    names = sorted(name for name in contents if name != layout.ROUND_QUERY)
+    if layout.ROUND_QUERY not in contents or not names:
+        raise LabelError(
+            f"{folder} holds {'no answers' if layout.ROUND_QUERY in contents else 'no query'}",
+            change="file answers with `al labels add FILE`",
+        )
+    refuse_batch_gaps(str(folder), names)
+    files = tuple(AnswerFile(number, name, _answers(folder / name, contents[name])) for name in names)
+    return LabelRound(number, from_jsonl(contents[layout.ROUND_QUERY], str(folder / layout.ROUND_QUERY)), files)
+
+
+def _answers(path: Path, content: bytes) -> tuple[Answer, ...]:
+    answers = answer_files.read_sheet(content, str(path)).answers
+    if not answers:
+        raise LabelError(f"{path} is an empty batch", change="remove it from Git history, or file its answers")
+    return answers
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    manifest = store.read_json(path, "restore it with git checkout")
+    if not isinstance(manifest.get("file"), str) or not isinstance(manifest.get("sha256"), str):
+        raise LabelError(f"{path} is not a manifest", change="restore it with git checkout")
+    return manifest
+
+
+def _numbers(folder: str) -> list[int]:
+    found = []
+    for path in _visible(Path(folder)):
+        if path.is_dir() and path.name.startswith("round_") and path.name[6:].isdigit():
+            found.append(int(path.name[6:]))
+    return sorted(found)
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if not path.name.startswith(".")) if folder.is_dir() else []

@@ -1,0 +1,102 @@
+"""k-means with a k-means++ start, and k-nearest-neighbour typicality."""
+
+import numpy as np
+
+from al_plugin.axes import Floats, FloatsKD, FloatsN, FloatsND, IntsN
+from al_plugin.math.geometry import squared_distances
+
+_BLOCK = 4096
+
+
+def kmeans_plus_plus(points: FloatsND, k: int, rng: np.random.Generator) -> FloatsKD:
+    """k starting centers, each drawn with probability proportional to D².
+
+    D² is the squared distance to the nearest center drawn before. Where all remaining mass is
+    zero (duplicates only) the draw is uniform. Source: Arthur & Vassilvitskii (2007).
+    """
+    chosen = np.empty(k, dtype=np.int64)
+    chosen[0] = rng.integers(len(points))
+    nearest = squared_distances(points, points[chosen[:1]])[:, 0]
+    for step in range(1, k):
+        mass = np.cumsum(nearest)
+        if mass[-1] > 0:
+            pick = int(np.searchsorted(mass, rng.random() * mass[-1], side="right"))
+            chosen[step] = min(pick, len(points) - 1)
+        else:
+            chosen[step] = rng.integers(len(points))
+        new = squared_distances(points, points[chosen[step : step + 1]])[:, 0]
+        np.minimum(nearest, new, out=nearest)
+    return points[chosen].astype(np.float64)
+
+
+def nearest_index(points: FloatsND, centers: FloatsKD) -> tuple[IntsN, FloatsN]:
+    """Index of and squared distance to the nearest center; ties go to the first center."""
+    index = np.empty(len(points), dtype=np.int64)
+    squared = np.empty(len(points))
+    for start in range(0, len(points), _BLOCK):
+        block = squared_distances(points[start : start + _BLOCK], centers)
+        best = block.argmin(axis=1)
+        index[start : start + _BLOCK] = best
+        squared[start : start + _BLOCK] = block[np.arange(len(block)), best]
+    return index, squared
+
+
+def kmeans(points: FloatsND, k: int, rng: np.random.Generator, *, iterations: int = 100) -> tuple[IntsN, FloatsKD]:
+    """Lloyd's k-means: cluster of each point (N,) and centers (k, D).
+
+    A cluster that loses all its points takes over the point farthest from its own center.
+    Stops when no assignment changes. Needs 1 <= k <= N. Source: Lloyd (1982).
+    """
+    if not 1 <= k <= len(points):
+        raise ValueError(f"asked for {k} clusters of {len(points)} points")
+    wide = points.astype(np.float64)
+    centers = kmeans_plus_plus(wide, k, rng)
+    assigned = np.full(len(wide), -1, dtype=np.int64)
+    for _ in range(iterations):
+        updated, squared = nearest_index(wide, centers)
+        counts = np.bincount(updated, minlength=k)
+        for empty in np.flatnonzero(counts == 0):
+            # Only a point that shares its cluster may move, else another cluster would empty.
+            movable = np.where(counts[updated] > 1, squared, -1.0)
+            moved = int(movable.argmax())
+            counts[updated[moved]] -= 1
+            updated[moved] = empty
+            counts[empty] = 1
+            squared[moved] = 0.0
+        if np.array_equal(updated, assigned):
+            break
+        assigned = updated
+        centers = cluster_means(wide, assigned, counts)
+    return assigned, centers
+
+
+def cluster_means(points: FloatsND, assigned: IntsN, counts: IntsN) -> FloatsKD:
+    """Mean of each cluster, shape (K, D); points are summed in cluster order."""
+    order = np.argsort(assigned, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    sums: Floats = np.add.reduceat(points[order], starts, axis=0)
+    return sums / counts[:, None]
+
+
+def typicality(points: FloatsND, neighbours: int) -> FloatsN:
+    """Inverse mean distance to the nearest neighbours among the points themselves.
+
+    typ(x) = ( (1/k) Σ_{x_i in kNN(x)} ‖x - x_i‖ )⁻¹, k = min(neighbours, N - 1); +inf where all k
+    neighbours are duplicates of x, and for a lone point. Shape (N,), range (0, +inf].
+    Source: Hacohen, Dekel, Weinshall (2022), eq. 1.
+    """
+    k = min(neighbours, len(points) - 1)
+    if k < 1:
+        return np.full(len(points), np.inf)
+    mean = np.empty(len(points))
+    for start in range(0, len(points), _BLOCK):
+        squared = squared_distances(points[start : start + _BLOCK], points)
+        rows = np.arange(len(squared))
+        squared[rows, start + rows] = np.inf  # a point is not its own neighbour
+        closest = np.partition(squared, k - 1, axis=1)[:, :k]
+        # Sorted, since np.partition promises no order and a sum depends on it in the last bit.
+        closest.sort(axis=1)
+        mean[start : start + _BLOCK] = np.sqrt(closest).mean(axis=1)
+    with np.errstate(divide="ignore"):
+        result: Floats = 1.0 / mean
+    return result

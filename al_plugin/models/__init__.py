@@ -1,0 +1,1 @@
+"""Networks and the loop that fits them. Only the train and score stages import this floor."""

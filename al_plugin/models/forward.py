@@ -1,0 +1,30 @@
+"""Signals of a fitted network, computed on one fixed batch grid."""
+
+import numpy as np
+import torch
+
+from al_plugin.axes import Floats
+from al_plugin.models.mlp import Mlp
+
+# Matrix products change in the last bit with the number of rows, so the grid never varies.
+BATCH = 1024
+
+
+def forward(model: Mlp, inputs: Floats) -> tuple[Floats, Floats]:
+    """Log-probabilities (N, C) and embeddings (N, D) of ``inputs`` (N, width), float32.
+
+    Rows are taken in batches of ``BATCH`` from the start of the array; the model is left in the
+    mode it came in, and no gradient is kept.
+    """
+    was_training = model.training
+    model.eval()
+    log_probs: list[Floats] = []
+    embeddings: list[Floats] = []
+    with torch.inference_mode():
+        for start in range(0, len(inputs), BATCH):
+            batch = torch.from_numpy(np.ascontiguousarray(inputs[start : start + BATCH]))
+            hidden = model.features(batch)
+            embeddings.append(hidden.numpy())
+            log_probs.append(torch.log_softmax(model.head(hidden), dim=1).numpy())
+    model.train(was_training)
+    return np.concatenate(log_probs), np.concatenate(embeddings)

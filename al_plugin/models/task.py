@@ -1,0 +1,48 @@
+"""What a training method gets and what it gives back: plain data, no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from al_plugin.axes import Floats, Ints
+from al_plugin.math.dynamics import DispersionStream, ForgettingStream
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """One training.
+
+    ``features`` (L, width) and ``labels`` (L,) are the labelled samples, ``pool_features``
+    (N, width) the whole pool (for standardising, and for its label dispersion every
+    ``dynamics_every`` epochs, 0: never).
+    """
+
+    features: Floats
+    labels: Ints
+    pool_features: Floats
+    n_classes: int
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    dynamics_every: int
+    threads: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The result of a training.
+
+    ``weights`` maps tensor names to arrays, ``network`` is what rebuilds the module from them;
+    ``curve`` has columns by epoch; ``forgetting`` and ``dispersion`` are the training dynamics of
+    the labelled samples and of the pool.
+    """
+
+    weights: Mapping[str, np.ndarray]
+    network: Mapping[str, int | float | str]
+    curve: Mapping[str, list[float]]
+    forgetting: ForgettingStream
+    dispersion: DispersionStream
+    pseudo_positions: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))

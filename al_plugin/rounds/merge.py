@@ -1,0 +1,260 @@
+"""Merge: from the answers of all rounds to one label per sample, keeping every vote."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from al_plugin.data.answers import Answer
+from al_plugin.data.expectations import Outcome
+from al_plugin.data.label_round import AnswerFile, LabelRound
+from al_plugin.rounds import gate
+from al_plugin.strategies.registry import Strategy
+
+VOTES = pa.schema(
+    [
+        ("query_id", pa.string()),
+        ("sample_id", pa.string()),
+        ("annotator", pa.string()),
+        ("label", pa.string()),
+        ("round", pa.int32()),
+        ("file", pa.string()),
+    ],
+    metadata={"al.schema": "votes/1"},
+)
+LABELED = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("label", pa.string()),
+        ("votes", pa.int32()),
+        ("agreement", pa.float64()),
+        ("round", pa.int32()),
+        ("sources", pa.list_(pa.string())),
+    ],
+    metadata={"al.schema": "labeled/1"},
+)
+ASKED = pa.schema(
+    [
+        ("query_id", pa.string()),
+        ("sample_id", pa.string()),
+        ("round", pa.int32()),
+        ("kind", pa.string()),
+        ("status", pa.string()),
+    ],
+    metadata={"al.schema": "asked/1"},
+)
+QUARANTINE = pa.schema(
+    [
+        ("file", pa.string()),
+        ("row", pa.int32()),
+        *((name, pa.string()) for name in ("query_id", "sample_id", "annotator", "status", "label")),
+        ("rules", pa.list_(pa.string())),
+        ("reasons", pa.list_(pa.string())),
+    ],
+    metadata={"al.schema": "quarantine/1"},
+)
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A standing labelled answer and where it stands."""
+
+    answer: Answer
+    file: AnswerFile
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The outputs of merge-labels."""
+
+    labeled: pa.Table
+    votes: pa.Table
+    asked: pa.Table
+    quarantine: pa.Table
+    metrics: dict[str, Any]
+    validation: dict[str, Any]
+
+
+def gate_columns(
+    rounds: Sequence[LabelRound], pool_ids: Collection[str], classes: Sequence[str]
+) -> dict[str, list[Any]]:
+    """Helper columns of every filed answer, in round, file and row order."""
+    queries = {label_round.number: label_round.query for label_round in rounds}
+    return gate.columns(gate.answered_files(rounds), (), queries, pool_ids, classes)
+
+
+def merge(
+    rounds: Sequence[LabelRound],
+    table: Mapping[str, Sequence[Any]],
+    outcomes: Sequence[Outcome],
+    classes: Sequence[str],
+    strategy: Strategy,
+    knobs: Mapping[str, Any],
+) -> Merged:
+    """One label per sample from all standing answers; independent of the order of files and rows.
+
+    ``table`` are the helper columns of ``gate_columns`` and ``outcomes`` the verdicts on them: rows
+    that broke a critical rule go to the quarantine. A sample whose top classes tie is disputed: it
+    gets no label and stays asked.
+    """
+    refused = gate.refusals(outcomes)
+    votes, skipped = _standing(rounds, {refusal.position for refusal in refused})
+    samples = sorted({vote.answer.sample_id for vote in votes})
+    consensus = _consensus(votes, samples, classes, strategy, knobs)
+    labeled = _labeled(votes, samples, consensus, classes)
+    asked = _asked(rounds, set(labeled.column("sample_id").to_pylist()), set(samples), skipped)
+    counts = Counter(labeled.column("label").to_pylist())
+    agreement = labeled.column("agreement").to_pylist()
+    metrics = {
+        "round": len(rounds),
+        "labels": labeled.num_rows,
+        "votes": len(votes),
+        "annotators": len({vote.answer.annotator for vote in votes}),
+        "disputed": len(samples) - labeled.num_rows,
+        "pending": sum(row != "labelled" for row in asked.column("status").to_pylist()),
+        "quarantined": len(refused),
+        "mean_agreement": float(np.mean(agreement)) if agreement else None,
+        "per_class": {name: counts.get(name, 0) for name in classes},
+    }
+    return Merged(
+        labeled=labeled,
+        votes=_votes_table(votes),
+        asked=asked,
+        quarantine=_quarantine(table, refused),
+        metrics=metrics,
+        validation=gate.report(table, outcomes),
+    )
+
+
+def _standing(rounds: Sequence[LabelRound], refused: Collection[int]) -> tuple[list[Vote], set[str]]:
+    """Votes that count, sorted, and the samples that someone skipped."""
+    files = gate.answered_files(rounds)
+    position = 0
+    accepted: list[Vote] = []
+    for file in files:
+        for answer in file.answers:
+            if position not in refused:
+                accepted.append(Vote(answer, file))
+            position += 1
+    # A refused correction replaces nothing.
+    replaced = gate.superseded(
+        [AnswerFile(v.file.round, v.file.name, (v.answer,)) for v in accepted if v.answer.supersedes]
+    )
+    standing = [
+        vote
+        for vote in accepted
+        if (vote.file.round, vote.file.stem, vote.answer.query_id, vote.answer.annotator) not in replaced
+    ]
+    votes = [vote for vote in standing if vote.answer.status == "labelled"]
+    votes.sort(key=lambda v: (v.answer.sample_id, *_time(v), v.answer.annotator))
+    return votes, {vote.answer.sample_id for vote in standing if vote.answer.status != "labelled"}
+
+
+def _time(vote: Vote) -> tuple[int, int, str]:
+    return vote.file.round, vote.file.batch, vote.answer.created_at
+
+
+def _consensus(
+    votes: Sequence[Vote],
+    samples: Sequence[str],
+    classes: Sequence[str],
+    strategy: Strategy,
+    knobs: Mapping[str, Any],
+) -> np.ndarray:
+    if not votes:
+        return np.empty((0, len(classes)))
+    sample_index = {sample: position for position, sample in enumerate(samples)}
+    class_index = {name: position for position, name in enumerate(classes)}
+    annotators = sorted({vote.answer.annotator for vote in votes})
+    annotator_index = {name: position for position, name in enumerate(annotators)}
+    times = {time: rank for rank, time in enumerate(sorted({_time(vote) for vote in votes}))}
+    signals: dict[str, Any] = {
+        "vote_samples": np.array([sample_index[v.answer.sample_id] for v in votes]),
+        "vote_labels": np.array([class_index[v.answer.label] for v in votes]),
+        "vote_annotators": np.array([annotator_index[v.answer.annotator] for v in votes]),
+        "vote_order": np.array([times[_time(v)] for v in votes]),
+        "n_samples": len(samples),
+        "n_classes": len(classes),
+    }
+    weights: np.ndarray = strategy.function(*(signals[name] for name in strategy.signals), **knobs)
+    return weights
+
+
+def _labeled(votes: Sequence[Vote], samples: Sequence[str], consensus: np.ndarray, classes: Sequence[str]) -> pa.Table:
+    by_sample: dict[str, list[Vote]] = {sample: [] for sample in samples}
+    for vote in votes:
+        by_sample[vote.answer.sample_id].append(vote)
+    rows = []
+    for sample, weights in zip(samples, consensus, strict=True):
+        best = np.flatnonzero(weights == weights.max())
+        if len(best) > 1:
+            continue  # disputed
+        label = classes[int(best[0])]
+        cast = by_sample[sample]
+        rows.append(
+            {
+                "sample_id": sample,
+                "label": label,
+                "votes": len(cast),
+                "agreement": sum(vote.answer.label == label for vote in cast) / len(cast),
+                "round": min(vote.file.round for vote in cast),
+                "sources": sorted({f"round_{v.file.round:04d}/{v.file.name}" for v in cast}),
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=LABELED)
+
+
+def _asked(
+    rounds: Sequence[LabelRound], labelled: Collection[str], voted: Collection[str], skipped: Collection[str]
+) -> pa.Table:
+    """Every query row ever asked, with what became of it."""
+
+    def status(sample: str) -> str:
+        if sample in labelled:
+            return "labelled"
+        if sample in voted:
+            return "disputed"
+        return "skipped" if sample in skipped else "pending"
+
+    rows = [
+        {
+            "query_id": row.query_id,
+            "sample_id": row.sample_id,
+            "round": label_round.number,
+            "kind": row.kind,
+            "status": status(row.sample_id),
+        }
+        for label_round in rounds
+        for row in label_round.query
+    ]
+    return pa.Table.from_pylist(rows, schema=ASKED)
+
+
+def _votes_table(votes: Sequence[Vote]) -> pa.Table:
+    rows = [
+        {
+            "query_id": vote.answer.query_id,
+            "sample_id": vote.answer.sample_id,
+            "annotator": vote.answer.annotator,
+            "label": vote.answer.label,
+            "round": vote.file.round,
+            "file": f"round_{vote.file.round:04d}/{vote.file.name}",
+        }
+        for vote in votes
+    ]
+    return pa.Table.from_pylist(rows, schema=VOTES)
+
+
+def _quarantine(table: Mapping[str, Sequence[Any]], refused: Sequence[gate.Refusal]) -> pa.Table:
+    rows = [
+        {
+            **{name: table[name][refusal.position] for name in QUARANTINE.names[:7]},
+            "rules": list(refusal.rules),
+            "reasons": list(refusal.reasons),
+        }
+        for refusal in refused
+    ]
+    return pa.Table.from_pylist(rows, schema=QUARANTINE)

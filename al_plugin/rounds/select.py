@@ -1,0 +1,213 @@
+"""Select: the next query, from scores and signals, among the candidates only."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from al_plugin.axes import Floats, Ints
+from al_plugin.data.queries import QueryRow, query_ids
+from al_plugin.errors import DataError, StrategyError
+from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys, spread
+from al_plugin.rounds import seeds
+from al_plugin.rounds.score import read_only
+from al_plugin.signals import check_signal
+from al_plugin.strategies.registry import Strategy
+
+
+@dataclass(frozen=True)
+class Scoreboard:
+    """What score left behind, in pool order: ids (N,), score (N,) or None, predicted, confidence."""
+
+    ids: np.ndarray
+    scores: Floats | None
+    predicted: list[str | None]
+    confidence: list[float | None]
+
+    def positions(self, sample_ids: Sequence[str]) -> Ints:
+        """Positions of samples of the pool, shape (L,)."""
+        index = {sample_id: position for position, sample_id in enumerate(self.ids)}
+        return np.array([index[sample_id] for sample_id in sample_ids], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The next query, and a warning where fewer samples than asked are left."""
+
+    rows: tuple[QueryRow, ...]
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How many samples to ask for, the random share of them, and annotators per sample."""
+
+    n: int
+    random_share: float
+    annotators: int
+    round: int
+    seed: int
+
+
+def select(
+    board: Scoreboard,
+    signals: Mapping[str, np.ndarray],
+    labeled_ids: Sequence[str],
+    excluded: Collection[str],
+    strategy: Strategy,
+    knobs: Mapping[str, Any],
+    asked: Asked,
+    why: str,
+) -> Selected:
+    """Choose ``asked.n`` candidates: a uniform random share first, the strategy's picks from the rest.
+
+    ``signals`` are arrays over the pool, ``labeled_ids`` the ids of the labelled samples,
+    ``excluded`` ids that may not be asked (labelled, pending). Candidates are put in an order keyed
+    by seed, round and id, so that neither row order nor part layout matters.
+    """
+    hashes = id_hashes(board.ids)
+    labeled = board.positions(labeled_ids)
+    keys = mixed_keys(hashes, seeds.number(asked.seed, asked.round, "order"))
+    candidates = _candidates(board, excluded, keys)
+    n = min(asked.n, len(candidates))
+    warning = ""
+    if n < asked.n:
+        warning = f"asked for {asked.n} samples, {len(candidates)} candidates are left: the query holds {n}"
+    n_random = round(asked.random_share * n)
+    drawn = _random_share(len(candidates), n_random, asked)
+    rest = np.delete(candidates, drawn)
+    at_hand = dict(signals)
+    if board.scores is not None:
+        at_hand["scores"] = board.scores
+    at_hand["sample_keys"] = mixed_keys(hashes, seeds.number(asked.seed, asked.round, "select"))
+    rng = seeds.generator(asked.seed, asked.round, "select")
+    picks = run_select(strategy, _gathered(strategy, at_hand, rest, labeled), n - n_random, rng, knobs, board.ids[rest])
+    ranked = _ranked(rest[picks], candidates[drawn], n)
+    propensity = n_random / len(candidates) if len(candidates) else None
+    rows = _rows(board, ranked, asked, propensity, f"{strategy.name} of {len(candidates)} candidates; {why}")
+    return Selected(rows, warning)
+
+
+def summary(rows: Sequence[QueryRow], round_number: int, strategy: str) -> dict[str, Any]:
+    """Metrics of a query, from its rows alone: the same before and after it is filed."""
+    scores = [row.score for row in rows if row.score is not None and row.kind == "query"]
+    return {
+        "round": round_number,
+        "query_round": round_number + 1,
+        "queried": len(rows),
+        "random": sum(row.kind == "random" for row in rows),
+        "mean_score": float(np.mean(scores)) if scores else None,
+        "strategy": strategy,
+    }
+
+
+def run_select(
+    strategy: Strategy,
+    at_hand: Mapping[str, np.ndarray],
+    n: int,
+    rng: np.random.Generator,
+    knobs: Mapping[str, Any],
+    ids: np.ndarray | None = None,
+) -> Ints:
+    """Call a select strategy on read-only, checked signals and hold it to its promise.
+
+    Returns exactly ``n`` distinct positions among the candidates, in acquisition order, or raises
+    StrategyError naming the strategy and what it returned.
+    """
+    sizes: dict[str, int] = {}
+    arguments: dict[str, Any] = {}
+    for name in strategy.signals:
+        if name not in at_hand:
+            raise StrategyError(
+                f"select.strategy {strategy.name} needs {name}, which this round does not have",
+                change="use recipe auto, typiclust or random while there is no model",
+            )
+        check_signal(name, at_hand[name], ids, sizes)
+        arguments[name] = read_only(at_hand[name])
+    if n == 0:
+        return np.empty(0, dtype=np.int64)
+    handed = _handed_parameters(strategy)
+    if "n" in handed:
+        arguments["n"] = n
+    if "rng" in handed:
+        arguments["rng"] = rng
+    picks = strategy.function(**arguments, **knobs)
+    if not isinstance(picks, np.ndarray) or not np.issubdtype(picks.dtype, np.integer) or picks.shape != (n,):
+        found = f"shape {picks.shape} of {picks.dtype}" if isinstance(picks, np.ndarray) else type(picks).__name__
+        raise StrategyError(f"select strategy {strategy.name} was asked for {n} integer positions and returned {found}")
+    total = sizes.get("N", 0)
+    if len(np.unique(picks)) < n or picks.min() < 0 or picks.max() >= total:
+        raise StrategyError(
+            f"select strategy {strategy.name} returned {len(np.unique(picks))} distinct positions from "
+            f"{picks.min()} to {picks.max()}; asked for {n} distinct ones from 0 to {total - 1}"
+        )
+    return picks.astype(np.int64, copy=False)
+
+
+def _handed_parameters(strategy: Strategy) -> set[str]:
+    code = strategy.function.__code__
+    return set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+
+
+def _candidates(board: Scoreboard, excluded: Collection[str], keys: np.ndarray) -> Ints:
+    free = np.array([sample_id not in excluded for sample_id in board.ids], dtype=np.bool_)
+    if board.scores is not None:
+        free &= ~np.isneginf(board.scores)  # a score of -inf means never
+    if not free.any():
+        raise DataError(
+            "no candidate is left: every pool sample is labelled, pending or scored -inf",
+            change="add a pool part, release pending samples, or end the campaign",
+        )
+    positions = np.flatnonzero(free)
+    return positions[keyed_order(keys[positions], board.ids[positions])]
+
+
+def _random_share(total: int, n_random: int, asked: Asked) -> Ints:
+    rng = seeds.generator(asked.seed, asked.round, "random_share")
+    return rng.permutation(total)[:n_random]
+
+
+def _gathered(
+    strategy: Strategy, at_hand: Mapping[str, np.ndarray], rest: Ints, labeled: Ints
+) -> dict[str, np.ndarray]:
+    gathered: dict[str, np.ndarray] = {}
+    for name in strategy.signals:
+        base = name.removeprefix("labeled_")
+        if base in at_hand:
+            gathered[name] = at_hand[base][labeled if name.startswith("labeled_") else rest]
+    return gathered
+
+
+def _ranked(picked: Ints, drawn: Ints, n: int) -> list[tuple[int, str]]:
+    """Pool positions by rank with their kind; the random share is spread evenly over the ranks."""
+    at = set(spread(n, len(drawn)).tolist())
+    from_drawn, from_picked = iter(drawn.tolist()), iter(picked.tolist())
+    return [(next(from_drawn), "random") if rank in at else (next(from_picked), "query") for rank in range(n)]
+
+
+def _rows(
+    board: Scoreboard, ranked: list[tuple[int, str]], asked: Asked, propensity: float | None, why: str
+) -> tuple[QueryRow, ...]:
+    sample_ids = [str(board.ids[position]) for position, _ in ranked]
+    rows = []
+    for rank, (query_id, (position, kind)) in enumerate(
+        zip(query_ids(asked.round + 1, sample_ids), ranked, strict=True)
+    ):
+        score = None if board.scores is None else float(board.scores[position])
+        seen = board.predicted[position]
+        sure = board.confidence[position]
+        guess = "" if seen is None or sure is None else f"predicted {seen} ({sure:.2f}); "
+        rows.append(
+            QueryRow(
+                query_id=query_id,
+                sample_id=sample_ids[rank],
+                rank=rank + 1,
+                score=score,
+                kind=kind,
+                annotators=asked.annotators,
+                propensity=propensity if kind == "random" else None,
+                reason=guess + ("random share" if kind == "random" else why),
+            )
+        )
+    return tuple(rows)

@@ -1,0 +1,219 @@
+"""Train: from the labelled set to weights, a model card, metrics and training dynamics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from al_plugin.axes import Floats, Ints
+from al_plugin.data.pool import Pool
+from al_plugin.errors import DataError
+from al_plugin.models.task import Fitted, TrainingTask
+from al_plugin.rounds.evaluate import evaluate
+from al_plugin.strategies.registry import Strategy
+
+FORGETTING = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("label", pa.string()),
+        ("presentations", pa.int32()),
+        ("forgetting_events", pa.int32()),
+        ("first_learned", pa.int32()),
+        ("never_learned", pa.bool_()),
+        ("unforgettable", pa.bool_()),
+    ],
+    metadata={"al.schema": "forgetting/1"},
+)
+DISPERSION = pa.schema(
+    [("sample_id", pa.string()), ("dispersion", pa.float64()), ("modal_label", pa.string()), ("epochs", pa.int32())],
+    metadata={"al.schema": "dispersion/1"},
+)
+
+
+@dataclass(frozen=True)
+class Labeled:
+    """The labelled set: ids in the order of the merged table, class indices (L,)."""
+
+    sample_ids: list[str]
+    labels: Ints
+
+    def per_class(self, classes: int) -> list[int]:
+        """Number of labels of each class."""
+        return [int(count) for count in np.bincount(self.labels, minlength=classes)]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evaluation set: features (M, width) and class indices (M,)."""
+
+    features: Floats
+    labels: Ints
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The outputs of train."""
+
+    weights: Mapping[str, np.ndarray]
+    card: dict[str, Any]
+    metrics: dict[str, Any]
+    curve: Mapping[str, list[float]]
+    forgetting: pa.Table
+    dispersion: pa.Table
+
+
+CURVE_COLUMNS = ("epoch", "loss", "train_accuracy")
+
+
+def train(
+    pool: Pool,
+    labeled: Labeled,
+    evaluation: Evaluation,
+    classes: tuple[str, ...],
+    strategy: Strategy,
+    task: Mapping[str, Any],
+    knobs: Mapping[str, Any],
+    round_number: int,
+) -> Trained:
+    """Fit the strategy on the labelled samples and measure it on the evaluation set.
+
+    ``task`` holds the settings of ``TrainingTask`` beside the data. Without labels the card says
+    ``fitted: false``, weights are empty and metrics null. One class alone cannot be learned, but
+    is fitted all the same: the next query brings others.
+    """
+    if evaluation.features.shape[1] != pool.features.shape[1]:
+        raise DataError(
+            f"the evaluation set has {evaluation.features.shape[1]} features, the pool {pool.features.shape[1]}"
+        )
+    if len(labeled.labels) == 0:
+        return _unfitted(pool, classes, strategy, round_number)
+    positions = pool.positions(labeled.sample_ids)
+    fitted: Fitted = strategy.function(
+        TrainingTask(
+            features=pool.features[positions],
+            labels=labeled.labels,
+            pool_features=pool.features,
+            n_classes=len(classes),
+            **task,
+        ),
+        **knobs,
+    )
+    card = _card(classes, strategy, round_number, fitted=True, network=dict(fitted.network))
+    log_probs, _ = model_signals(card, fitted.weights, evaluation.features)
+    metrics = {
+        "round": round_number,
+        "labels": len(labeled.labels),
+        "eval": evaluate(log_probs, evaluation.labels),
+        "final_loss": fitted.curve["loss"][-1],
+        "dynamics": _summary(fitted),
+    }
+    return Trained(
+        fitted.weights,
+        card,
+        metrics,
+        fitted.curve,
+        _forgetting(fitted, labeled, classes),
+        _dispersion(fitted, pool, classes),
+    )
+
+
+def model_signals(
+    card: Mapping[str, Any], weights: Mapping[str, np.ndarray], features: Floats
+) -> tuple[Floats, Floats]:
+    """Log-probabilities and embeddings of ``features`` under the card's network."""
+    import torch
+
+    from al_plugin.models.forward import forward
+    from al_plugin.models.mlp import Mlp
+
+    network = card["network"]
+    model = Mlp(network["width"], network["classes"], hidden=network["hidden"], dropout=network["dropout"])
+    model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+    return forward(model, features)
+
+
+def _card(
+    classes: tuple[str, ...], strategy: Strategy, round_number: int, *, fitted: bool, network: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "schema": "card/1",
+        "fitted": fitted,
+        "round": round_number,
+        "strategy": strategy.name,
+        "signals": list(strategy.card.provides) if fitted else [],
+        "classes": list(classes),
+        "network": network,
+    }
+
+
+def _unfitted(pool: Pool, classes: tuple[str, ...], strategy: Strategy, round_number: int) -> Trained:
+    names = ("accuracy", "balanced_accuracy", "nll", "ece")
+    metrics = {
+        "round": round_number,
+        "labels": 0,
+        "eval": dict.fromkeys(names),
+        "final_loss": None,
+        "dynamics": dict.fromkeys(_DYNAMICS),
+    }
+    card = _card(classes, strategy, round_number, fitted=False, network={})
+    empty: dict[str, list[float]] = {name: [] for name in CURVE_COLUMNS}
+    return Trained({}, card, metrics, empty, FORGETTING.empty_table(), DISPERSION.empty_table())
+
+
+_DYNAMICS = (
+    "mean_forgetting_events",
+    "max_forgetting_events",
+    "unforgettable_share",
+    "never_learned",
+    "mean_dispersion",
+    "max_dispersion",
+)
+
+
+def _summary(fitted: Fitted) -> dict[str, float | int | None]:
+    forgetting = fitted.forgetting
+    recorded = fitted.dispersion.epochs > 0
+    dispersion = fitted.dispersion.dispersion()
+    values: tuple[float | int | None, ...] = (
+        float(forgetting.forgotten.mean()),
+        int(forgetting.forgotten.max()),
+        float(forgetting.unforgettable.mean()),
+        int(forgetting.never_learned.sum()),
+        float(dispersion.mean()) if recorded else None,
+        float(dispersion.max()) if recorded else None,
+    )
+    return dict(zip(_DYNAMICS, values, strict=True))
+
+
+def _forgetting(fitted: Fitted, labeled: Labeled, classes: tuple[str, ...]) -> pa.Table:
+    stream = fitted.forgetting
+    return pa.table(
+        [
+            pa.array(labeled.sample_ids, pa.string()),
+            pa.array([classes[label] for label in labeled.labels], pa.string()),
+            pa.array(stream.presented),
+            pa.array(stream.forgotten),
+            pa.array(stream.first_learned),
+            pa.array(stream.never_learned),
+            pa.array(stream.unforgettable),
+        ],
+        schema=FORGETTING,
+    )
+
+
+def _dispersion(fitted: Fitted, pool: Pool, classes: tuple[str, ...]) -> pa.Table:
+    stream = fitted.dispersion
+    if stream.epochs == 0:
+        return DISPERSION.empty_table()
+    modal = np.array(classes, dtype=object)[stream.modal_label()]
+    return pa.table(
+        [
+            pa.array(pool.ids, pa.string()),
+            pa.array(stream.dispersion()),
+            pa.array(modal, pa.string()),
+            pa.array(np.full(len(pool), stream.epochs, dtype=np.int32)),
+        ],
+        schema=DISPERSION,
+    )

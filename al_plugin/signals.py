@@ -1,0 +1,72 @@
+"""The signals strategies may ask for: what each is, its axes, and who gives it.
+
+A strategy names signals as positional parameters. ``source`` says where one comes from:
+``model`` a fitted model (refused in round 0), ``pool`` the pool alone, ``score`` the score
+strategy's result, ``labels`` the labelled set, ``votes`` the answers of annotators,
+``task`` everything a training method works on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from al_plugin.errors import SignalError
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One array (or count) that flows between stages."""
+
+    axes: str
+    source: str
+    meaning: str
+
+
+SIGNALS: Mapping[str, Signal] = {
+    "log_probs": Signal("N C", "model", "log of the predicted class probabilities, nats"),
+    "embeddings": Signal("N D", "model", "input of the model's last linear layer"),
+    "labeled_embeddings": Signal("L D", "model", "the same for the labelled samples"),
+    "pool_dispersion": Signal("N", "model", "label dispersion over the epochs of training"),
+    "frozen_embeddings": Signal("N D", "pool", "pool features, standardised, or ready embeddings"),
+    "labeled_frozen_embeddings": Signal("L D", "pool", "the same for the labelled samples"),
+    "sample_keys": Signal("N", "pool", "pseudo-random 64-bit key of each id for this round"),
+    "labels": Signal("L", "labels", "class index of each labelled sample"),
+    "scores": Signal("N", "score", "acquisition score: higher is labelled first, -inf never"),
+    "n_samples": Signal("", "votes", "number of samples with a vote"),
+    "n_classes": Signal("", "votes", "number of classes"),
+    "vote_samples": Signal("V", "votes", "sample (0..S-1) of each vote"),
+    "vote_labels": Signal("V", "votes", "class index of each vote"),
+    "vote_annotators": Signal("V", "votes", "annotator index of each vote"),
+    "vote_order": Signal("V", "votes", "rank of each vote in time: later votes are larger"),
+    "task": Signal("", "task", "features, labels, pool and settings of one training"),
+}
+
+# -inf is a legitimate value here: log of a zero probability, and a score of "never".
+_MINUS_INFINITY_ALLOWED = frozenset({"log_probs", "scores"})
+
+
+def check_signal(name: str, values: np.ndarray, ids: np.ndarray | None, sizes: dict[str, int]) -> None:
+    """Raise SignalError unless ``values`` has the axes of ``name`` and is finite.
+
+    ``sizes`` maps axis names to sizes met so far and is extended; ``ids`` (N,) names bad rows.
+    """
+    axes = SIGNALS[name].axes.split()
+    if values.ndim != len(axes):
+        raise SignalError(f"signal {name}: asked for axes ({', '.join(axes)}), found shape {values.shape}")
+    for axis, size in zip(axes, values.shape, strict=True):
+        if sizes.setdefault(axis, size) != size:
+            raise SignalError(f"signal {name}: axis {axis} is {size} long, but another signal has {sizes[axis]}")
+    if not np.issubdtype(values.dtype, np.floating):
+        return
+    bad = np.isnan(values) if name in _MINUS_INFINITY_ALLOWED else ~np.isfinite(values)
+    if name in _MINUS_INFINITY_ALLOWED:
+        bad |= np.isposinf(values)
+    if bad.any():
+        rows = np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))
+        named = rows if ids is None or axes[0] != "N" else ids[rows]
+        raise SignalError(
+            f"signal {name}: {len(rows)} of {len(values)} rows are not finite, "
+            f"first {', '.join(str(row) for row in named[:3])}",
+            change="look at those samples and at the model that produced them",
+        )

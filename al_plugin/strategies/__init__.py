@@ -1,0 +1,1 @@
+"""Strategies, one folder per DVC stage, one file per family. See ``registry.py`` for the contract."""

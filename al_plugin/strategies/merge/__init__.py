@@ -1,0 +1,1 @@
+"""Merge strategies: from votes to a consensus, (S, C) weights per sample."""

@@ -1,0 +1,93 @@
+"""Recipes: the field's names for a (train, score, select) triple, and what ``auto`` stands for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from al_plugin.errors import ParamsError, StrategyError
+from al_plugin.strategies import registry
+
+# Fewer labels per class than this and no score of a model is trusted (methods.md, section 4).
+COLD_START_LABELS_PER_CLASS = 5
+
+
+@dataclass(frozen=True)
+class Triple:
+    """The strategies of one round and the reason for them."""
+
+    train: str
+    score: str
+    select: str
+    reason: str = ""
+
+
+RECIPES: Mapping[str, Triple] = {
+    "random": Triple("single", "random", "random"),
+    "least_confidence": Triple("single", "least_confidence", "top"),
+    "margin": Triple("single", "margin", "top"),
+    "entropy": Triple("single", "entropy", "top"),
+    "coreset": Triple("single", "margin", "kcenter_greedy"),
+    "typiclust": Triple("single", "margin", "typiclust"),
+}
+
+
+def resolve(recipe: str, overrides: Mapping[str, str | None], labels_per_class: Sequence[int]) -> Triple:
+    """The triple of a round: the recipe's parts, each replaced where params.yaml names another.
+
+    ``auto`` is a cold start (TypiClust) while a class is unseen or there are fewer than
+    5 C labels, then margin. ParamsError for an unknown recipe.
+    """
+    if recipe == "auto":
+        base = _automatic(labels_per_class)
+    elif recipe in RECIPES:
+        base = RECIPES[recipe]
+    else:
+        known = ("auto", *RECIPES)
+        close = get_close_matches(recipe, known, n=1)
+        near = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ParamsError(
+            f"campaign.recipe asks for {recipe!r}, which does not exist{near}",
+            change=f"one of: {', '.join(known)}",
+        )
+    parts = {stage: overrides.get(stage) or getattr(base, stage) for stage in ("train", "score", "select")}
+    return Triple(**parts, reason=base.reason or f"recipe {recipe}")
+
+
+def _automatic(labels_per_class: Sequence[int]) -> Triple:
+    total, unseen = sum(labels_per_class), sum(count == 0 for count in labels_per_class)
+    needed = COLD_START_LABELS_PER_CLASS * len(labels_per_class)
+    if total < needed or unseen:
+        why = f"auto: cold start, {total} labels ({needed} wanted), {unseen} classes unseen"
+        return Triple("single", "margin", "typiclust", why)
+    return Triple("single", "margin", "top", f"auto: margin, {total} labels and every class seen")
+
+
+def check_pairing(
+    train: registry.Strategy, score: registry.Strategy, select: registry.Strategy, *, fitted: bool
+) -> None:
+    """Raise StrategyError where a chosen strategy asks for what no one gives.
+
+    ``fitted`` is False in round 0: whatever needs a model is refused then.
+    """
+    for chosen in (score, select):
+        for signal in chosen.signals:
+            source = registry.SIGNALS[signal].source
+            base = signal.removeprefix("labeled_")
+            if source == "model" and base not in train.card.provides:
+                raise StrategyError(
+                    f"{chosen.stage}.strategy {chosen.name} needs {signal}, which train.strategy "
+                    f"{train.name} does not give",
+                    change=f"{train.name} gives: {', '.join(train.card.provides)}",
+                )
+            if source in ("votes", "task"):
+                raise StrategyError(f"{chosen.stage}.strategy {chosen.name} cannot ask for {signal}")
+    if not fitted:
+        needs = set(select.signals) & {s for s, v in registry.SIGNALS.items() if v.source == "model"}
+        if "scores" in select.signals and score.model_signals:
+            needs.add("scores")
+        if needs:
+            raise StrategyError(
+                f"select.strategy {select.name} needs {', '.join(sorted(needs))}, "
+                "but there are no labels and so no model yet",
+                change="use recipe auto, typiclust or random for the first query",
+            )

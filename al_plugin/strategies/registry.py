@@ -1,0 +1,252 @@
+"""Find a strategy by name without importing the others, and read its contract off its signature.
+
+A strategy is a function under one line ``@strategy("name", ...)`` in a file of
+``strategies/<stage>/``. Its positional parameters name the signals it needs (``n`` and ``rng`` are
+handed to select strategies besides), its keyword-only parameters are the knobs that params.yaml
+may set. Outside packages register functions through the entry-point group ``al_plugin.strategies``
+(entry name ``<stage>.<name>``); a repository's own strategy is named ``module:function``.
+"""
+
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from al_plugin.errors import StrategyError
+from al_plugin.signals import SIGNALS
+
+STAGES = ("merge", "train", "score", "select")
+ENTRY_POINT_GROUP = "al_plugin.strategies"
+F = TypeVar("F", bound=Callable[..., Any])
+_HANDED = ("n", "rng")
+_REGISTRATION = re.compile(r'^@strategy\(\s*"([a-z0-9_]+)"', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Range:
+    """Closed interval a numeric knob must lie in; None is unbounded."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The words a text knob may be."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One keyword-only parameter: its type, default and limits."""
+
+    type: type
+    default: Any
+    limit: Range | OneOf | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the registration line says of a strategy beyond its signature.
+
+    ``greedy``: the first k picks for n are the picks for k. ``certain``: score of a prediction
+    that leaves no doubt is the lowest (uncertainty family). ``provides``: signals that a training
+    method gives. ``expected_failures``: checks it cannot keep, each with the reason.
+    """
+
+    reference: str
+    cost: str
+    use: str
+    greedy: bool = False
+    certain: bool = False
+    provides: tuple[str, ...] = ()
+    expected_failures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A strategy with its contract."""
+
+    stage: str
+    name: str
+    function: Callable[..., Any]
+    signals: tuple[str, ...]
+    knobs: Mapping[str, Knob]
+    card: Card
+
+    @property
+    def model_signals(self) -> tuple[str, ...]:
+        """The signals that only a fitted model can give."""
+        return tuple(s for s in self.signals if SIGNALS[s].source in ("model", "score"))
+
+
+def strategy(
+    name: str,
+    *,
+    reference: str,
+    cost: str,
+    use: str,
+    greedy: bool = False,
+    certain: bool = False,
+    provides: tuple[str, ...] = (),
+    expected_failures: Mapping[str, str] | None = None,
+) -> Callable[[F], F]:
+    """Register the function below under ``name``; the function itself stays as it is."""
+    card = Card(reference, cost, use, greedy, certain, provides, dict(expected_failures or {}))
+
+    def mark(function: F) -> F:
+        function.__dict__["__strategy__"] = (name, card)
+        return function
+
+    return mark
+
+
+def describe(stage: str, function: Callable[..., Any]) -> Strategy:
+    """Read the contract of a registered function; StrategyError where it has none."""
+    try:
+        name, card = function.__dict__["__strategy__"]
+    except (AttributeError, KeyError):
+        raise StrategyError(
+            f"{_label(function)} is not a strategy", change='put a line @strategy("name", ...) above it'
+        ) from None
+    hints = get_type_hints(function, include_extras=True)
+    signals: list[str] = []
+    knobs: dict[str, Knob] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            knobs[parameter.name] = _knob(name, parameter, hints.get(parameter.name))
+        elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise StrategyError(f"{stage} strategy {name} takes *{parameter.name}; name every signal and knob")
+        elif stage == "select" and parameter.name in _HANDED:
+            continue
+        elif parameter.name in SIGNALS:
+            signals.append(parameter.name)
+        else:
+            near = _near(parameter.name, tuple(SIGNALS))
+            raise StrategyError(f"{stage} strategy {name} asks for an unknown signal {parameter.name!r}{near}")
+    return Strategy(stage, name, function, tuple(signals), knobs, card)
+
+
+def load(stage: str, name: str) -> Strategy:
+    """The strategy ``name`` of ``stage``, importing only its own module.
+
+    ``name`` is a shipped name, an entry-point name, or ``module:function`` importable from the
+    repository root. StrategyError names the nearest shipped name.
+    """
+    if ":" in name:
+        return describe(stage, _import_function(name))
+    module = shipped(stage).get(name)
+    if module is not None:
+        found = importlib.import_module(module)
+        for value in vars(found).values():
+            if getattr(value, "__dict__", {}).get("__strategy__", ("",))[0] == name:
+                return describe(stage, value)
+    for entry in entry_points(group=ENTRY_POINT_GROUP, name=f"{stage}.{name}"):
+        return describe(stage, entry.load())
+    raise StrategyError(
+        f"{stage}.strategy asks for {name!r}, which is not a {stage} strategy{_near(name, names(stage))}",
+        change=f"one of: {', '.join(names(stage))}",
+    )
+
+
+@cache
+def shipped(stage: str) -> Mapping[str, str]:
+    """Name -> module of the strategies shipped for a stage, read from the sources unimported."""
+    folder = Path(__file__).parent / stage
+    found: dict[str, str] = {}
+    for path in sorted(folder.glob("*.py")):
+        for name in _REGISTRATION.findall(path.read_text(encoding="utf-8")):
+            found[name] = f"{__package__}.{stage}.{path.stem}"
+    return found
+
+
+def names(stage: str) -> tuple[str, ...]:
+    """Names of all strategies of a stage, shipped and registered by other packages."""
+    outside = (e.name for e in entry_points(group=ENTRY_POINT_GROUP) if e.name.startswith(f"{stage}."))
+    return tuple(sorted({*shipped(stage), *(name.removeprefix(f"{stage}.") for name in outside)}))
+
+
+def check_knobs(strategy: Strategy, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as keyword arguments, or StrategyError naming params key, range and near match."""
+    where = f"{strategy.stage}.{strategy.name}"
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        knob = strategy.knobs.get(key)
+        if knob is None:
+            known = ", ".join(sorted(strategy.knobs)) or "none"
+            raise StrategyError(
+                f"params.yaml sets {where}.{key}, which is not a knob of it{_near(key, tuple(strategy.knobs))}",
+                change=f"its knobs: {known}",
+            )
+        checked[key] = check_value(f"{where}.{key}", value, knob)
+    return checked
+
+
+def check_value(where: str, value: Any, knob: Knob) -> Any:
+    """``value`` as the knob's type and within its limit, or StrategyError."""
+    if knob.type is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not knob.type:
+        raise StrategyError(
+            f"params.yaml sets {where} to {value!r} ({type(value).__name__})",
+            change=f"it takes a {knob.type.__name__}, default {knob.default!r}",
+        )
+    if isinstance(knob.limit, OneOf) and value not in knob.limit.words:
+        raise StrategyError(
+            f"params.yaml sets {where} to {value!r}{_near(value, knob.limit.words)}",
+            change=f"one of: {', '.join(knob.limit.words)}",
+        )
+    if isinstance(knob.limit, Range):
+        low, high = knob.limit.low, knob.limit.high
+        if value != value or (low is not None and value < low) or (high is not None and value > high):
+            span = f"[{'-inf' if low is None else low}, {'inf' if high is None else high}]"
+            raise StrategyError(f"params.yaml sets {where} to {value!r}", change=f"it must lie in {span}")
+    return value
+
+
+def _knob(owner: str, parameter: inspect.Parameter, hint: Any) -> Knob:
+    if parameter.default is parameter.empty:
+        raise StrategyError(f"strategy {owner}: knob {parameter.name!r} has no default")
+    limit = None
+    if get_origin(hint) is Annotated:
+        hint, *notes = get_args(hint)
+        limit = next((note for note in notes if isinstance(note, Range | OneOf)), None)
+    if hint not in (int, float, bool, str):
+        raise StrategyError(f"strategy {owner}: knob {parameter.name!r} must be int, float, bool or str")
+    return Knob(hint, parameter.default, limit)
+
+
+def _import_function(path: str) -> Callable[..., Any]:
+    module_name, _, function_name = path.partition(":")
+    root = os.getcwd()
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise StrategyError(
+            f"params.yaml names {path!r}, which cannot be imported ({error})",
+            change="write module:function as importable from the repository root",
+        ) from error
+    if not callable(function):
+        raise StrategyError(f"params.yaml names {path!r}, which is not a function")
+    result: Callable[..., Any] = function
+    return result
+
+
+def _label(function: object) -> str:
+    return str(getattr(function, "__qualname__", function))
+
+
+def _near(word: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(str(word), known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

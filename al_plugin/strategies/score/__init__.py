@@ -1,0 +1,1 @@
+"""Score strategies: one score per pool sample, (N,), higher is labelled first."""

@@ -1,0 +1,56 @@
+"""Uncertainty of a single model's prediction."""
+
+import numpy as np
+
+from al_plugin.axes import FloatsN, FloatsNC
+from al_plugin.math import information
+from al_plugin.strategies.registry import strategy
+
+
+@strategy(
+    "least_confidence",
+    reference="Lewis & Gale (1994); Culotta & McCallum (2005)",
+    cost="O(N C)",
+    use="Few classes, calibrated model; looks at the best class only.",
+    certain=True,
+)
+def least_confidence(log_probs: FloatsNC) -> FloatsN:
+    """High where the best class is improbable.
+
+    s = -log max_c p_c, the order of 1 - max_c p_c without its ties at saturation.
+    Range [0, log C]: 0 for a certain prediction, log C for the uniform one.
+    """
+    first, _ = information.top_two(log_probs)
+    return np.maximum(-first, 0.0)
+
+
+@strategy(
+    "margin",
+    reference="Scheffer, Decomain, Wrobel (2001); Joshi, Porikli, Papanikolopoulos (2009)",
+    cost="O(N C)",
+    use="The default cheap score once every class has a few labels.",
+    certain=True,
+)
+def margin(log_probs: FloatsNC) -> FloatsN:
+    """High where the two best classes are about equally probable.
+
+    s = -(p₍₁₎ - p₍₂₎). Range [-1, 0]: 0 iff the two best classes tie, -1 for a certain prediction.
+    """
+    first, second = information.top_two(log_probs)
+    # p1 - p2 = p1 (1 - exp(log p2 - log p1)): exact where both are close.
+    return np.exp(first) * np.expm1(second - first)
+
+
+@strategy(
+    "entropy",
+    reference="Shannon (1948); Holub, Perona, Burl (2008)",
+    cost="O(N C)",
+    use="Retrained deep nets at middle and high budgets; weak with many classes or redundancy.",
+    certain=True,
+)
+def entropy(log_probs: FloatsNC) -> FloatsN:
+    """High where the predicted distribution is spread over many classes.
+
+    s = -Σ_c p_c log p_c in nats, with 0·log 0 = 0. Range [0, log C].
+    """
+    return information.entropy(log_probs)

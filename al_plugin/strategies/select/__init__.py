@@ -1,0 +1,1 @@
+"""Select strategies: positions of the next batch among the candidates, (n,)."""

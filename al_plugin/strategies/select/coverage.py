@@ -1,0 +1,77 @@
+"""Batches that cover the pool in an embedding."""
+
+from typing import Annotated
+
+import numpy as np
+
+from al_plugin.axes import FloatsLD, FloatsND, IntsN, Picks
+from al_plugin.math.clustering import kmeans, typicality
+from al_plugin.math.geometry import farthest_first
+from al_plugin.strategies.registry import Range, strategy
+
+
+@strategy(
+    "kcenter_greedy",
+    reference="Sener & Savarese (2018); Gonzalez (1985)",
+    cost="O((L + n) N D)",
+    use="Middle budgets with few classes and good embeddings; it favours outliers.",
+    greedy=True,
+)
+def kcenter_greedy(embeddings: FloatsND, labeled_embeddings: FloatsLD, n: int) -> Picks:
+    """Core-set: repeatedly the candidate farthest from everything labelled or picked.
+
+    argmax_i min_{j in L ∪ S} ‖x_i - x_j‖, a 2-approximation of the smallest covering radius.
+    Ties go to the first candidate in keyed order.
+    """
+    picks, _ = farthest_first(embeddings, labeled_embeddings, n)
+    return picks
+
+
+@strategy(
+    "typiclust",
+    reference="Hacohen, Dekel, Weinshall (2022)",
+    cost="O(N K D) per k-means iteration, K = min(L + n, clusters)",
+    use="Cold start: no labels, or fewer than about five per class.",
+)
+def typiclust(
+    frozen_embeddings: FloatsND,
+    labeled_frozen_embeddings: FloatsLD,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    neighbours: Annotated[int, Range(1, None)] = 20,
+    clusters: Annotated[int, Range(1, None)] = 500,
+    smallest: Annotated[int, Range(0, None)] = 5,
+) -> Picks:
+    """The most typical sample of each of the largest clusters that hold the fewest labels.
+
+    Candidates and labelled samples are clustered together into K = min(L + n, clusters) groups;
+    groups of at most ``smallest`` members wait until larger ones are used up. Typicality is the
+    inverse mean distance to the min(neighbours, |cluster| // 2) nearest members.
+    """
+    n_labeled, n_candidates = len(labeled_frozen_embeddings), len(frozen_embeddings)
+    points = np.concatenate([frozen_embeddings, labeled_frozen_embeddings]).astype(np.float64)
+    k = min(n_labeled + n, clusters, len(points))
+    assigned, _ = kmeans(points, k, rng)
+    queues = _typical_first(points, assigned, n_candidates, k, neighbours)
+    taken = np.bincount(assigned[n_candidates:], minlength=k)
+    size = np.bincount(assigned, minlength=k)
+    picks: list[int] = []
+    while len(picks) < n:
+        open_clusters = [c for c in range(k) if queues[c]]
+        # Large clusters first among those with the fewest labels; a pick counts as a label.
+        chosen = min(open_clusters, key=lambda c: (size[c] <= smallest, taken[c], -size[c], c))
+        picks.append(queues[chosen].pop(0))
+        taken[chosen] += 1
+    return np.array(picks, dtype=np.int64)
+
+
+def _typical_first(points: FloatsND, assigned: IntsN, n_candidates: int, k: int, neighbours: int) -> list[list[int]]:
+    """Candidates of each cluster, most typical first, ties to the first position."""
+    queues: list[list[int]] = []
+    for cluster in range(k):
+        members = np.flatnonzero(assigned == cluster)
+        density = typicality(points[members], min(neighbours, max(len(members) // 2, 1)))
+        ordered = members[np.argsort(-density, kind="stable")]
+        queues.append([int(member) for member in ordered if member < n_candidates])
+    return queues

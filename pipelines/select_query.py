@@ -1,0 +1,36 @@
+"""DVC stage select: from scores to the next query."""
+
+import sys
+
+from al_plugin import campaign, layout, ledger, store
+from al_plugin.config import Params
+from al_plugin.data.queries import from_jsonl, to_jsonl
+from al_plugin.rounds.select import Asked, select, summary
+from al_plugin.stage import run
+from al_plugin.strategies import recipes, registry
+
+
+def select_query(params: Params) -> None:
+    shared, number = params.campaign, campaign.read_round()
+    labeled = campaign.read_labeled(shared.classes)
+    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(shared.classes)))
+    asked = Asked(params.select.n, params.select.random_share, params.select.annotators, number, shared.seed)
+    filed = ledger.filed_query(number + 1)
+    if filed is not None:
+        rows = from_jsonl(filed, layout.filed_query(number + 1))
+        print(f"select: query {number + 1} is filed and open: asked again as it is (`al query withdraw` releases it)")
+    else:
+        board, signals = campaign.read_scoreboard()
+        excluded = ledger.excluded(store.read_table(layout.ASKED, "run dvc repro"), labeled.sample_ids)
+        strategy = registry.load("select", triple.select)
+        knobs = params.knobs_of(strategy)
+        selected = select(board, signals, labeled.sample_ids, excluded, strategy, knobs, asked, triple.reason)
+        rows = selected.rows
+        if selected.warning:
+            print(f"select: warning: {selected.warning}", file=sys.stderr)
+    store.write_bytes(layout.QUERY, to_jsonl(rows))
+    store.write_json(layout.SELECT_METRICS, summary(rows, number, triple.select))
+
+
+if __name__ == "__main__":
+    run("select", select_query)
