@@ -10,9 +10,8 @@ import pyarrow.parquet as pq
 from al_plugin import layout, store
 from al_plugin.axes import Floats
 from al_plugin.data.pool import Pool, column_of_ids, features_of, labels_of, pool_of, refuse_overlap
+from al_plugin.data.sets import Evaluation, Labeled, Scoreboard
 from al_plugin.errors import DataError
-from al_plugin.rounds.select import Scoreboard
-from al_plugin.rounds.train import Evaluation, Labeled
 
 _ADD_POOL = "put parquet files with sample_id and features into data/pool and track them: dvc add data/pool"
 _ADD_EVAL = "put parquet files with sample_id, features and label into data/eval: dvc add data/eval"

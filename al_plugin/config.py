@@ -117,7 +117,7 @@ _LIMITS: Mapping[str, registry.Range] = {
 class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses a key twice and reads 1e-3 as a number, as DVC does."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:

@@ -46,11 +46,16 @@ class Filing:
         return Path(layout.MANIFESTS, layout.round_folder(self.round), f"{stem}.json")
 
 
-def read_rounds() -> list[LabelRound]:
-    """All label rounds, verified: LabelError on a gap, a missing, altered or unannounced file."""
+def read_rounds(*, interrupted: bool = False) -> list[LabelRound]:
+    """All label rounds, verified: LabelError on a gap, a missing, altered or unannounced file.
+
+    ``interrupted`` forgives what a killed filing leaves behind (files without a manifest, a round
+    with a query and no answers yet), so that the filing can be run again.
+    """
     numbers = sorted({*_numbers(layout.LABELS), *_numbers(layout.MANIFESTS)})
     refuse_gaps(numbers)
-    return [_read_round(number) for number in numbers]
+    rounds = [_read_round(number, interrupted=interrupted) for number in numbers]
+    return [label_round for label_round in rounds if label_round.query]
 
 
 def round_count() -> int:
@@ -132,46 +137,42 @@ def queries_by_round(rounds: Iterable[LabelRound]) -> dict[int, tuple[QueryRow, 
     return queries
 
 
-def plan(answers: Iterable[tuple[int, Answer]], rounds: list[LabelRound]) -> tuple[list[Filing], list[str]]:
-    """Files for new answers (round, answer): one per round and annotator, numbered after the filed.
-
-    Returns the filings and the names of batches that hold exactly these answers already.
-    """
+def plan(answers: Iterable[tuple[int, Answer]], rounds: Iterable[LabelRound]) -> list[AnswerFile]:
+    """New answers (round, answer) as files: one per round and annotator, numbered after the filed."""
     groups: dict[tuple[int, str], list[Answer]] = {}
     for number, answer in answers:
         groups.setdefault((number, answer.annotator), []).append(answer)
     filed = {label_round.number: label_round.files for label_round in rounds}
-    filings: list[Filing] = []
-    known: list[str] = []
+    planned: list[AnswerFile] = []
     for (number, annotator), group in sorted(groups.items()):
-        content = answer_files.to_csv(group)
-        own = answer_files.file_name(1, annotator)[len("b01") :]
-        before = [file for file in filed.get(number, ()) if file.name.endswith(own)]
-        same = [file.name for file in before if answer_files.to_csv(file.answers) == content]
-        if same:
-            known.append(f"{layout.round_folder(number)}/{same[0]}")
-        else:
-            name = answer_files.file_name(len(before) + 1, annotator)
-            filings.append(Filing(number, name, content, len(group)))
-    return filings, known
+        own = answer_files.file_name(1, annotator).removeprefix("b01")
+        before = sum(file.name.removeprefix(f"b{file.batch:02d}") == own for file in filed.get(number, ()))
+        planned.append(AnswerFile(number, answer_files.file_name(before + 1, annotator), tuple(group)))
+    return planned
 
 
-def file(filings: list[Filing]) -> list[Path]:
-    """Write filings with their manifests, taking the open query along. Returns the paths written.
+def file(planned: Iterable[AnswerFile]) -> list[Path]:
+    """Write answer files with their manifests, taking the open query along. Returns the paths touched.
 
-    Safe to kill and to run again: the query goes first, each answer file before its manifest.
+    Safe to kill and to run again: the query goes first, each file goes before its manifest, and the
+    filed copy of the query goes last.
     """
-    written: list[Path] = []
+    filings = [Filing(new.round, new.name, answer_files.to_csv(new.answers), len(new.answers)) for new in planned]
+    touched: list[Path] = []
     for number in sorted({filing.round for filing in filings}):
         content = filed_query(number)
         if content is not None:
             rows = len(from_jsonl(content, layout.filed_query(number)))
-            written += _write(Filing(number, layout.ROUND_QUERY, content, rows))
+            touched += _write(Filing(number, layout.ROUND_QUERY, content, rows))
     for filing in filings:
-        written += _write(filing)
-    for number in sorted({filing.round for filing in filings}):
-        Path(layout.filed_query(number)).unlink(missing_ok=True)
-    return written
+        touched += _write(filing)
+    for number in _numbers(layout.MANIFESTS):
+        copy = Path(layout.filed_query(number))
+        taken = Path(layout.LABELS, layout.round_folder(number), layout.ROUND_QUERY)
+        if copy.is_file() and taken.is_file() and copy.read_bytes() == taken.read_bytes():
+            copy.unlink()
+            touched.append(copy)
+    return touched
 
 
 def labels_in_dvc() -> bool:
@@ -193,18 +194,23 @@ def _write(filing: Filing) -> list[Path]:
     return [filing.path, filing.manifest]
 
 
-def _read_round(number: int) -> LabelRound:
+def _read_round(number: int, *, interrupted: bool) -> LabelRound:
     folder = Path(layout.LABELS, layout.round_folder(number))
     contents = {path.name: path.read_bytes() for path in _visible(folder)}
     manifests = [_manifest(path) for path in _visible(Path(layout.MANIFESTS, layout.round_folder(number)))]
+    promised = {manifest["file"]: manifest["sha256"] for manifest in manifests}
+    if interrupted:
+        contents = {name: content for name, content in contents.items() if name in promised}
     refuse_altered(
         str(folder),
         {name: answer_files.digest(content) for name, content in contents.items()},
-        {manifest["file"]: manifest["sha256"] for manifest in manifests},
+        promised,
         pull=_PULL_DVC if labels_in_dvc() else _PULL_GIT,
     )
     names = sorted(name for name in contents if name != layout.ROUND_QUERY)
-    if layout.ROUND_QUERY not in contents or not names:
+    if interrupted and layout.ROUND_QUERY not in contents:
+        return LabelRound(number, (), ())
+    if (layout.ROUND_QUERY not in contents or not names) and not interrupted:
         raise LabelError(
             f"{folder} holds {'no answers' if layout.ROUND_QUERY in contents else 'no query'}",
             change="file answers with `al labels add FILE`",
@@ -229,11 +235,8 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _numbers(folder: str) -> list[int]:
-    found = []
-    for path in _visible(Path(folder)):
-        if path.is_dir() and path.name.startswith("round_") and path.name[6:].isdigit():
-            found.append(int(path.name[6:]))
-    return sorted(found)
+    folders = (path.name for path in _visible(Path(folder)) if path.is_dir())
+    return sorted(int(name[6:]) for name in folders if name.startswith("round_") and name[6:].isdigit())
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -70,3 +70,10 @@ def check_signal(name: str, values: np.ndarray, ids: np.ndarray | None, sizes: d
             f"first {', '.join(str(row) for row in named[:3])}",
             change="look at those samples and at the model that produced them",
         )
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A view that cannot be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -117,7 +117,8 @@ def _run(table: Mapping[str, Sequence[Any]], suite: Mapping[str, Any], docs_fold
             found = definition.run(**asked)
         else:
             found = _run_with_docs(gx, context, definition, docs_folder, **asked)
-    return {result.expectation_config.meta["rule"]: result for result in found.results}
+    results: list[Any] = found.results
+    return {result.expectation_config.meta["rule"]: result for result in results}
 
 
 def _run_with_docs(

@@ -85,7 +85,7 @@ def features_of(table: pa.Table, where: str) -> Floats:
         raise DataError(f"{where}: features has empty cells or lists of different lengths")
     if pa.types.is_list(column.type) and len(np.unique(np.diff(column.offsets.to_numpy()))) > 1:
         raise DataError(f"{where}: features has lists of different lengths")
-    values = flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(column), -1)
+    values: Floats = flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(column), -1)
     bad = ~np.isfinite(values).all(axis=1)
     if bad.any():
         first = int(np.flatnonzero(bad)[0])

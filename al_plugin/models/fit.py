@@ -48,11 +48,11 @@ def fit(
     for epoch in range(settings.epochs):
         model.train()
         total = 0.0
-        for positions in torch.randperm(len(inputs)).split(settings.batch_size):
+        for positions in torch.split(torch.randperm(len(inputs)), settings.batch_size):
             logits = model(inputs[positions])
             loss = nn.functional.cross_entropy(logits, targets[positions])
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             total += loss.item() * len(positions)
             on_presentation(positions, logits.detach())

@@ -11,9 +11,9 @@ from al_plugin.axes import Floats
 from al_plugin.data.pool import Pool
 from al_plugin.errors import SignalError
 from al_plugin.math.sampling import id_hashes, mixed_keys
+from al_plugin.models.restore import model_signals
 from al_plugin.rounds import seeds
-from al_plugin.rounds.train import model_signals
-from al_plugin.signals import SIGNALS, check_signal
+from al_plugin.signals import SIGNALS, check_signal, read_only
 from al_plugin.strategies.registry import Strategy
 
 SCORES = pa.schema(
@@ -86,13 +86,6 @@ def run_score(
         raise SignalError(f"score strategy {strategy.name} returned {type(result).__name__}, not an array of floats")
     check_signal("scores", result, ids, sizes)
     return result.astype(np.float64, copy=False)
-
-
-def read_only(array: np.ndarray) -> np.ndarray:
-    """A view that cannot be written to."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def standardised(features: Floats) -> Floats:

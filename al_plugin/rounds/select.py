@@ -6,29 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from al_plugin.axes import Floats, Ints
+from al_plugin.axes import Ints
 from al_plugin.data.queries import QueryRow, query_ids
+from al_plugin.data.sets import Scoreboard
 from al_plugin.errors import DataError, StrategyError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys, spread
 from al_plugin.rounds import seeds
-from al_plugin.rounds.score import read_only
-from al_plugin.signals import check_signal
+from al_plugin.signals import check_signal, read_only
 from al_plugin.strategies.registry import Strategy
-
-
-@dataclass(frozen=True)
-class Scoreboard:
-    """What score left behind, in pool order: ids (N,), score (N,) or None, predicted, confidence."""
-
-    ids: np.ndarray
-    scores: Floats | None
-    predicted: list[str | None]
-    confidence: list[float | None]
-
-    def positions(self, sample_ids: Sequence[str]) -> Ints:
-        """Positions of samples of the pool, shape (L,)."""
-        index = {sample_id: position for position, sample_id in enumerate(self.ids)}
-        return np.array([index[sample_id] for sample_id in sample_ids], dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from al_plugin.axes import Floats, Ints
 from al_plugin.data.pool import Pool
+from al_plugin.data.sets import Evaluation, Labeled
 from al_plugin.errors import DataError
+from al_plugin.models.restore import model_signals
 from al_plugin.models.task import Fitted, TrainingTask
 from al_plugin.rounds.evaluate import evaluate
 from al_plugin.strategies.registry import Strategy
@@ -30,26 +31,6 @@ DISPERSION = pa.schema(
     [("sample_id", pa.string()), ("dispersion", pa.float64()), ("modal_label", pa.string()), ("epochs", pa.int32())],
     metadata={"al.schema": "dispersion/1"},
 )
-
-
-@dataclass(frozen=True)
-class Labeled:
-    """The labelled set: ids in the order of the merged table, class indices (L,)."""
-
-    sample_ids: list[str]
-    labels: Ints
-
-    def per_class(self, classes: int) -> list[int]:
-        """Number of labels of each class."""
-        return [int(count) for count in np.bincount(self.labels, minlength=classes)]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The evaluation set: features (M, width) and class indices (M,)."""
-
-    features: Floats
-    labels: Ints
 
 
 @dataclass(frozen=True)
@@ -88,7 +69,7 @@ def train(
             f"the evaluation set has {evaluation.features.shape[1]} features, the pool {pool.features.shape[1]}"
         )
     if len(labeled.labels) == 0:
-        return _unfitted(pool, classes, strategy, round_number)
+        return _unfitted(classes, strategy, round_number)
     positions = pool.positions(labeled.sample_ids)
     fitted: Fitted = strategy.function(
         TrainingTask(
@@ -119,21 +100,6 @@ def train(
     )
 
 
-def model_signals(
-    card: Mapping[str, Any], weights: Mapping[str, np.ndarray], features: Floats
-) -> tuple[Floats, Floats]:
-    """Log-probabilities and embeddings of ``features`` under the card's network."""
-    import torch
-
-    from al_plugin.models.forward import forward
-    from al_plugin.models.mlp import Mlp
-
-    network = card["network"]
-    model = Mlp(network["width"], network["classes"], hidden=network["hidden"], dropout=network["dropout"])
-    model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
-    return forward(model, features)
-
-
 def _card(
     classes: tuple[str, ...], strategy: Strategy, round_number: int, *, fitted: bool, network: dict[str, Any]
 ) -> dict[str, Any]:
@@ -148,7 +114,7 @@ def _card(
     }
 
 
-def _unfitted(pool: Pool, classes: tuple[str, ...], strategy: Strategy, round_number: int) -> Trained:
+def _unfitted(classes: tuple[str, ...], strategy: Strategy, round_number: int) -> Trained:
     names = ("accuracy", "balanced_accuracy", "nll", "ece")
     metrics = {
         "round": round_number,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from al_plugin.errors import ParamsError, StrategyError
+from al_plugin.signals import SIGNALS
 from al_plugin.strategies import registry
 
 # Fewer labels per class than this and no score of a model is trusted (methods.md, section 4).
@@ -71,7 +72,7 @@ def check_pairing(
     """
     for chosen in (score, select):
         for signal in chosen.signals:
-            source = registry.SIGNALS[signal].source
+            source = SIGNALS[signal].source
             base = signal.removeprefix("labeled_")
             if source == "model" and base not in train.card.provides:
                 raise StrategyError(
@@ -82,7 +83,7 @@ def check_pairing(
             if source in ("votes", "task"):
                 raise StrategyError(f"{chosen.stage}.strategy {chosen.name} cannot ask for {signal}")
     if not fitted:
-        needs = set(select.signals) & {s for s, v in registry.SIGNALS.items() if v.source == "model"}
+        needs = set(select.signals) & {s for s, v in SIGNALS.items() if v.source == "model"}
         if "scores" in select.signals and score.model_signals:
             needs.add("scores")
         if needs:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -36,6 +37,11 @@ class Range:
 
     low: float | None = None
     high: float | None = None
+
+    def holds(self, value: float) -> bool:
+        """Whether a number lies in the interval; NaN does not."""
+        above = self.low is None or value >= self.low
+        return above and (self.high is None or value <= self.high) and not isnan(value)
 
 
 @dataclass(frozen=True)
@@ -195,6 +201,7 @@ def check_value(where: str, value: Any, knob: Knob) -> Any:
     """``value`` as the knob's type and within its limit, or StrategyError."""
     if knob.type is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
+    checked: Any = value
     if type(value) is not knob.type:
         raise StrategyError(
             f"params.yaml sets {where} to {value!r} ({type(value).__name__})",
@@ -205,11 +212,8 @@ def check_value(where: str, value: Any, knob: Knob) -> Any:
             f"params.yaml sets {where} to {value!r}{_near(value, knob.limit.words)}",
             change=f"one of: {', '.join(knob.limit.words)}",
         )
-    if isinstance(knob.limit, Range):
-        low, high = knob.limit.low, knob.limit.high
-        if value != value or (low is not None and value < low) or (high is not None and value > high):
-            span = f"[{'-inf' if low is None else low}, {'inf' if high is None else high}]"
-            raise StrategyError(f"params.yaml sets {where} to {value!r}", change=f"it must lie in {span}")
+    if isinstance(knob.limit, Range) and not knob.limit.holds(checked):
+        raise StrategyError(f"params.yaml sets {where} to {value!r}", change=f"it must be{limit_text(knob)}")
     return value
 
 
@@ -247,6 +251,17 @@ def _label(function: object) -> str:
     return str(getattr(function, "__qualname__", function))
 
 
-def _near(word: str, known: tuple[str, ...]) -> str:
+def _near(word: object, known: tuple[str, ...]) -> str:
     close = get_close_matches(str(word), known, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def limit_text(knob: Knob) -> str:
+    """`` in [low, high]`` or `` one of: ...`` for people; empty where there is no limit."""
+    if isinstance(knob.limit, OneOf):
+        return f" one of: {', '.join(knob.limit.words)}"
+    if isinstance(knob.limit, Range):
+        low = "-inf" if knob.limit.low is None else knob.limit.low
+        high = "inf" if knob.limit.high is None else knob.limit.high
+        return f" in [{low}, {high}]"
+    return ""

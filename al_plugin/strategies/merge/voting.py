@@ -16,7 +16,8 @@ def majority(vote_samples: IntsV, vote_labels: IntsV, n_samples: int, n_classes:
     """Share of votes per class, rows sum to 1; a tie at the top leaves the sample undecided."""
     counts = np.zeros((n_samples, n_classes))
     np.add.at(counts, (vote_samples, vote_labels), 1.0)
-    return counts / counts.sum(axis=1, keepdims=True)
+    shares: FloatsSC = counts / counts.sum(axis=1, keepdims=True)
+    return shares
 
 
 @strategy(
@@ -35,4 +36,5 @@ def latest(vote_samples: IntsV, vote_labels: IntsV, vote_order: IntsV, n_samples
     last = vote_order == newest[vote_samples]
     counts = np.zeros((n_samples, n_classes))
     np.add.at(counts, (vote_samples[last], vote_labels[last]), 1.0)
-    return counts / counts.sum(axis=1, keepdims=True)
+    shares: FloatsSC = counts / counts.sum(axis=1, keepdims=True)
+    return shares

@@ -1,0 +1,1 @@
+"""The command `al`: one file per command, each parses, calls, prints."""

@@ -1,0 +1,32 @@
+"""`al init`."""
+
+import argparse
+from pathlib import Path
+
+from al_plugin import commands, template
+from al_plugin.config import read_params
+from al_plugin.errors import CampaignError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--name", default=None, help="name of the campaign (default: the folder's name)")
+    parser.add_argument("--classes", required=True, help="allowed labels, separated by commas: cat,dog")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write a campaign into the current folder."""
+    root = Path.cwd()
+    commands.require_git(root)
+    commands.require_dvc(root)
+    name = arguments.name or root.name.replace(" ", "-")
+    classes = tuple(label.strip() for label in arguments.classes.split(","))
+    text = template.params(template.source("params.yaml").read_text("utf-8"), name, classes)
+    read_params(text.encode())  # a bad name or class is refused before anything is written
+    if not template.source("dvc.yaml").is_file():
+        raise CampaignError("the installed al-plugin lacks its templates", change="install it again")
+    for path in template.write(root, name, classes):
+        print(f"wrote {path}")
+    print("Next: put parquet files into data/pool (sample_id, features) and data/eval (also label), then")
+    print("  dvc add data/pool data/eval && git add . && git commit -m 'Start the campaign' && dvc repro")
+    return 0

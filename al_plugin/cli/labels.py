@@ -1,0 +1,81 @@
+"""`al labels add FILE`, `al labels store dvc|git`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from al_plugin import layout, ledger
+from al_plugin.intake import Intake, take_in
+from al_plugin.stage import load_params
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add = actions.add_parser("add", help="check, file and stage a CSV of answers, or refuse it")
+    # The command runs in the campaign's root; a path is meant from where the person stands.
+    add.add_argument("file", type=os.path.abspath)
+    add.add_argument("--annotator", default="", help="who answered, for rows that do not say")
+    add.add_argument("--quarantine", action="store_true", help="file the batch whole; bad rows are set aside by merge")
+    store = actions.add_parser("store", help="keep label rounds in Git (default) or under DVC")
+    store.add_argument("where", choices=("dvc", "git"))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Add a batch, or move the label rounds."""
+    if arguments.action == "store":
+        return _store(arguments.where)
+    return _add(Path(arguments.file), arguments.annotator, quarantine=arguments.quarantine)
+
+
+def _add(path: Path, annotator: str, *, quarantine: bool) -> int:
+    taken = take_in(path, load_params(), annotator=annotator, quarantine=quarantine)
+    for row in taken.refused:
+        for reason, remedy in zip(row.reasons, row.remedies, strict=True):
+            who = f" by {row.annotator}" if row.annotator else ""
+            print(f"{path.name} line {row.line}, sample {row.sample_id}{who}: {reason}; {remedy}", file=sys.stderr)
+    if taken.refused and not taken.filed:
+        print(
+            f"al labels: {len(taken.refused)} rows of {path.name} are not in order, so nothing was filed; "
+            "correct them, or file the batch whole with --quarantine",
+            file=sys.stderr,
+        )
+        return 1
+    _print_taken(taken)
+    return 0
+
+
+def _print_taken(taken: Intake) -> None:
+    for warning in taken.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if taken.ignored_columns:
+        print(f"columns not filed: {', '.join(taken.ignored_columns)}")
+    if taken.known:
+        print(f"{taken.known} answers were filed before and stay as they are")
+    if taken.blank:
+        print(f"{taken.blank} rows are unanswered and stay pending")
+    for file in taken.filed:
+        print(f"filed {layout.LABELS}/{layout.round_folder(file.round)}/{file.name}: {len(file.answers)} answers")
+    if taken.refused:
+        print(f"{len(taken.refused)} rows will be set aside in {layout.QUARANTINE}")
+    print("staged for commit. Next: git commit, then dvc repro" if taken.filed else "nothing new to file")
+
+
+def _store(where: str) -> int:
+    from al_plugin import labels_store
+
+    if where == "dvc":
+        if ledger.labels_in_dvc():
+            print("label rounds are under DVC already")
+            return 0
+        labels_store.to_dvc()
+        print(f"{layout.LABELS} is under DVC now, staged for commit. Next: git commit, dvc push")
+        print("in every clone, once, so that two annotators' branches merge: see docs/labels.md")
+        return 0
+    if not ledger.labels_in_dvc():
+        print("label rounds are in Git already")
+        return 0
+    labels_store.to_git()
+    print(f"{layout.LABELS} is in Git now, staged for commit. Next: git commit")
+    return 0

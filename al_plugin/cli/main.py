@@ -1,0 +1,66 @@
+"""Entry point of `al`."""
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from al_plugin import __version__, layout
+from al_plugin.errors import AlError, CampaignError
+
+# name -> one line of help; the module of a command is imported when it is called.
+COMMANDS = {
+    "init": "make a campaign of this Git and DVC repository",
+    "status": "round, labels, accuracy so far, open query, next step",
+    "strategies": "list the strategies, or print the card of one",
+    "labels": "add a label batch, or choose where label rounds are stored",
+    "query": "export the query for people, withdraw it, release pending samples",
+    "oracle": "answer the open query from known labels (demos and tests)",
+    "demo": "a whole campaign on real data in a fresh folder",
+    "replay": "rebuild a past round in a temporary clone and compare every output",
+    "track": "tell MLflow of rounds it was not told of",
+    "check": "run the contract suite on strategies",
+    "doctor": "look for what would go wrong",
+}
+_ANYWHERE = ("init", "strategies", "demo", "check", "doctor")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; an AlError is one line on stderr and exit code 1."""
+    parser = argparse.ArgumentParser(prog="al", description="Active learning in a DVC + MLflow repository.")
+    parser.add_argument("--version", action="version", version=f"al-plugin {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    words = sys.argv[1:] if argv is None else argv
+    for name, text in COMMANDS.items():
+        sub = subparsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        if name in words[:1]:
+            importlib.import_module(f"al_plugin.cli.{name}").add_arguments(sub)
+    arguments = parser.parse_args(words)
+    try:
+        if arguments.command not in _ANYWHERE:
+            os.chdir(_campaign_root())
+        module = importlib.import_module(f"al_plugin.cli.{arguments.command}")
+        return int(module.run(arguments))
+    except AlError as error:
+        print(f"al {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _campaign_root() -> Path:
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / layout.PARAMS).is_file() and (folder / layout.DVC_YAML).is_file():
+            return folder
+    raise CampaignError(
+        f"{Path.cwd()} is not inside a campaign: no {layout.PARAMS} beside a {layout.DVC_YAML} here or above",
+        change="start one with `al init`, or see one with `al demo`",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""`al oracle`: answer the open query from known labels."""
+
+import argparse
+import csv
+import io
+import os
+from pathlib import Path
+
+from al_plugin import layout, ledger, store
+from al_plugin.data.answers import Answer, Sheet
+from al_plugin.errors import LabelError
+from al_plugin.stage import load_params
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--answers", type=os.path.abspath, default=None, help=f"CSV sample_id,label ({layout.ORACLE})")
+    parser.add_argument("--annotator", default="oracle")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """File the query, answer it, stage the batch."""
+    from al_plugin.intake import stage, take_in_sheet
+
+    params = load_params()
+    known = _known(Path(arguments.answers or layout.ORACLE))
+    number, rows, new = ledger.file_query()
+    if new:
+        stage([Path(layout.filed_query(number))])
+    missing = [row.sample_id for row in rows if row.sample_id not in known]
+    if missing:
+        raise LabelError(f"the oracle does not know {len(missing)} samples, first {', '.join(missing[:3])}")
+    answers = tuple(
+        Answer(row.query_id, row.sample_id, arguments.annotator, "labelled", known[row.sample_id]) for row in rows
+    )
+    sheet = Sheet(answers, tuple(range(2, len(answers) + 2)), 0, ())
+    taken = take_in_sheet(sheet, params)
+    for refused in taken.refused:
+        raise LabelError(f"sample {refused.sample_id}: {refused.reasons[0]}", change=refused.remedies[0])
+    print(f"answered query {number}: {len(answers)} labels, staged for commit. Next: git commit, then dvc repro")
+    return 0
+
+
+def _known(path: Path) -> dict[str, str]:
+    text = store.read_bytes(path, "name a CSV with --answers FILE").decode("utf-8-sig")
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if not {"sample_id", "label"} <= set(reader.fieldnames or ()):
+        raise LabelError(f"{path} has columns {reader.fieldnames}", change="it needs sample_id and label")
+    return {row["sample_id"]: row["label"] for row in reader}

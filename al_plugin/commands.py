@@ -1,0 +1,69 @@
+"""git and dvc, called as commands. Nobody imports dvc."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from al_plugin.errors import CampaignError
+
+# DVC and MLflow report home by default; here they do not unless the user says so.
+_QUIET = {
+    "DVC_NO_ANALYTICS": "1",
+    "DVC_STUDIO_OFFLINE": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+def git(*arguments: str, cwd: str | Path = ".") -> str:
+    """Output of a git command, stripped; CampaignError with git's own words if it fails."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise CampaignError("git is not installed", change="install git") from None
+    if done.returncode:
+        words = done.stderr.decode(errors="replace").strip().splitlines()
+        raise CampaignError(f"git {arguments[0]} failed: {words[-1] if words else 'no reason given'}")
+    return done.stdout.decode(errors="surrogateescape").strip()
+
+
+def git_bytes(*arguments: str, cwd: str | Path = ".", content: bytes | None = None) -> bytes | None:
+    """Raw output of a git command, or None if it fails (an object that is not there)."""
+    done = subprocess.run(["git", *arguments], cwd=cwd, input=content, capture_output=True, check=False)
+    return None if done.returncode else done.stdout
+
+
+def require_git(cwd: str | Path = ".") -> Path:
+    """The Git work tree that holds ``cwd``; CampaignError if there is none."""
+    try:
+        return Path(git("rev-parse", "--show-toplevel", cwd=cwd))
+    except CampaignError as error:
+        if "not installed" in str(error):
+            raise
+        raise CampaignError(f"{Path(cwd).resolve()} is not in a Git repository", change="run git init") from None
+
+
+def require_dvc(cwd: str | Path = ".") -> None:
+    """CampaignError unless ``cwd`` is the root of a DVC repository."""
+    if not Path(cwd, ".dvc").is_dir():
+        raise CampaignError(f"{Path(cwd).resolve()} is not a DVC repository", change="run dvc init")
+
+
+def dvc(*arguments: str, cwd: str | Path = ".", show: bool = False) -> str:
+    """Run dvc with this Python; output unless ``show``n. CampaignError with its last words if it fails."""
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=not show, check=False)
+    if done.returncode:
+        said = "" if show else (done.stderr or done.stdout).decode(errors="replace").strip()
+        lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()
+        reason = f": {lines[0].removeprefix('ERROR: ')}" if lines else ""
+        raise CampaignError(f"dvc {arguments[0]} failed{reason}")
+    return "" if show else done.stdout.decode(errors="replace").strip()
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment with this Python first on PATH, and telemetry off unless set."""
+    values = {**_QUIET, **os.environ, **(extra or {})}
+    values["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), values.get("PATH", "")])
+    return values

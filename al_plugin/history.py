@@ -1,0 +1,115 @@
+"""Rounds of the past: commits whose dvc.lock pins a number of label rounds."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from al_plugin import commands, layout
+from al_plugin.config import read_yaml
+
+
+@dataclass(frozen=True)
+class PastRound:
+    """The newest first-parent commit that holds a round; ``lock`` is its parsed dvc.lock."""
+
+    number: int
+    commit: str
+    lock: dict[str, Any]
+
+    def outputs(self) -> dict[str, str]:
+        """Hash of every stage output, by path."""
+        return {
+            entry["path"]: entry["md5"]
+            for stage in self.lock["stages"].values()
+            for entry in stage.get("outs", [])
+            if "md5" in entry
+        }
+
+
+def past_rounds() -> dict[int, PastRound]:
+    """Rounds by number, oldest first.
+
+    A commit counts where its dvc.lock was written for the manifests it holds: a commit that only
+    adds labels does not.
+    """
+    found: dict[int, PastRound] = {}
+    log = commands.git("rev-list", "--first-parent", "HEAD", "--", layout.DVC_LOCK, layout.MANIFESTS)
+    for commit in log.split():
+        past = _round_at(commit)
+        if past is not None and past.number not in found:
+            found[past.number] = past
+    return dict(sorted(found.items()))
+
+
+def read_output(past: PastRound, path: str) -> bytes | None:
+    """Content of a stage output of a past round from the local DVC cache, or None if it is not there."""
+    digest = past.outputs().get(path)
+    if digest is None or digest.endswith(".dir"):
+        return None
+    cached = cache_folder() / digest[:2] / digest[2:]
+    return cached.read_bytes() if cached.is_file() else None
+
+
+@cache
+def cache_folder() -> Path:
+    """Where DVC keeps files by MD5."""
+    configured = commands.git_bytes("config", "-f", ".dvc/config", "--get", "cache.dir")
+    local = commands.git_bytes("config", "-f", ".dvc/config.local", "--get", "cache.dir")
+    for value in (local, configured):
+        if value:
+            return Path(".dvc", value.decode().strip(), "files", "md5")
+    return Path(".dvc/cache/files/md5")
+
+
+def _round_at(commit: str) -> PastRound | None:
+    content = commands.git_bytes("show", f"{commit}:{layout.DVC_LOCK}")
+    if content is None:
+        return None
+    lock = read_yaml(content, f"{commit[:9]}:{layout.DVC_LOCK}")
+    stages = (lock or {}).get("stages", {})
+    if not {"merge-labels", "train", "score", "select"} <= set(stages):
+        return None
+    pinned = {entry["path"]: entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
+    blobs = _tree(commit, layout.MANIFESTS)
+    if pinned.get(layout.MANIFESTS) != _directory_hash(blobs):
+        return None
+    return PastRound(len({name.split("/")[0] for name in blobs if name.startswith("round_")}), commit, lock)
+
+
+def _tree(commit: str, folder: str) -> dict[str, str]:
+    """Blob of every file of a folder at a commit, by path within the folder."""
+    listing = commands.git("ls-tree", "-r", "-z", commit, "--", f"{folder}/")
+    rows = (row.partition("\t") for row in listing.split("\0") if row)
+    return {path.removeprefix(f"{folder}/"): head.split()[2] for head, _, path in rows}
+
+
+def _directory_hash(blobs: dict[str, str]) -> str:
+    """DVC's hash of a folder: MD5 over the sorted list of its files' MD5s, as JSON."""
+    digests = _md5s(tuple(blobs.values()))
+    names = sorted(blobs, key=lambda name: tuple(name.split("/")))
+    entries = [{"md5": digests[blobs[name]], "relpath": name} for name in names]
+    return f"{_md5(json.dumps(entries, sort_keys=True).encode())}.dir"
+
+
+_known_md5s: dict[str, str] = {}
+
+
+def _md5s(blobs: tuple[str, ...]) -> dict[str, str]:
+    """MD5 of Git blobs, each read once, all in one git process."""
+    new = sorted(set(blobs) - _known_md5s.keys())
+    if new:
+        content = commands.git_bytes("cat-file", "--batch", content="\n".join(new).encode()) or b""
+        at = 0
+        for blob in new:
+            line_end = content.index(b"\n", at)
+            size = int(content[at:line_end].split()[2])
+            _known_md5s[blob] = _md5(content[line_end + 1 : line_end + 1 + size])
+            at = line_end + 1 + size + 1
+    return _known_md5s
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

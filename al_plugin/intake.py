@@ -1,0 +1,155 @@
+"""Taking in a label batch: read it, pass it through the gate, file it whole or not at all."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from al_plugin import campaign, commands, layout, ledger, store
+from al_plugin.config import Params
+from al_plugin.data.answers import Answer, Sheet, read_sheet
+from al_plugin.data.expectations import Outcome, read_suite, validate
+from al_plugin.data.label_round import AnswerFile, LabelRound
+from al_plugin.data.queries import QueryRow, from_jsonl, round_of
+from al_plugin.errors import LabelError
+from al_plugin.rounds import gate
+
+Queries = dict[int, tuple[QueryRow, ...]]
+
+
+@dataclass(frozen=True)
+class RefusedRow:
+    """A row of the offered file that may not merge."""
+
+    line: int
+    sample_id: str
+    annotator: str
+    reasons: tuple[str, ...]
+    remedies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of an offered file.
+
+    ``filed`` new batches, ``known`` rows that were filed before, ``blank`` rows without an answer.
+    Nothing was written where ``refused`` is not empty and the batch was not quarantined.
+    """
+
+    filed: tuple[AnswerFile, ...]
+    known: int
+    blank: int
+    ignored_columns: tuple[str, ...]
+    refused: tuple[RefusedRow, ...]
+    warnings: tuple[str, ...]
+
+
+def take_in(path: Path, params: Params, *, annotator: str = "", quarantine: bool = False) -> Intake:
+    """File the answers of a CSV and stage them for commit, or refuse them all.
+
+    With ``quarantine`` a batch with bad rows is filed whole; merge-labels sets those rows aside.
+    """
+    commands.require_git()
+    content = store.read_bytes(path, "name a CSV file of answers")
+    sheet = read_sheet(content, str(path), annotator=annotator)
+    if not sheet.answers:
+        raise LabelError(f"{path} holds no answer ({sheet.blank} rows are blank)", change="fill in at least one label")
+    return take_in_sheet(sheet, params, quarantine=quarantine)
+
+
+def take_in_sheet(sheet: Sheet, params: Params, *, quarantine: bool = False) -> Intake:
+    """The same for answers already parsed."""
+    rounds = ledger.read_rounds(interrupted=True)
+    queries = ledger.queries_by_round(rounds)
+    unfiled = _unfiled_query(queries)
+    queries |= unfiled
+    new, lines = _without_known(sheet, rounds)
+    known = len(sheet.answers) - len(new)
+    if not new:
+        ledger.file(())  # finishes what an interrupted filing left
+        return Intake((), known, sheet.blank, sheet.ignored_columns, (), ())
+    fallback = Counter(_round(answer, queries, max(queries, default=1)) for answer in new).most_common(1)[0][0]
+    routed = [(_round(answer, queries, fallback), answer) for answer in new]
+    planned = ledger.plan(routed, rounds)
+    outcomes, refused = _judge(planned, routed, lines, rounds, queries, params)
+    broken = [outcome for outcome in outcomes if outcome.severity != "critical" and not outcome.success]
+    warnings = tuple(f"{outcome.rule}: {outcome.reason}; {outcome.remedy}" for outcome in broken)
+    if refused and not quarantine:
+        return Intake((), known, sheet.blank, sheet.ignored_columns, refused, warnings)
+    if {number for number, _ in routed} & set(unfiled):
+        ledger.file_query()
+    stage(ledger.file(planned))
+    return Intake(tuple(planned), known, sheet.blank, sheet.ignored_columns, refused, warnings)
+
+
+def stage(paths: Sequence[Path]) -> None:
+    """``git add`` the paths (and removals); labels that live in DVC go there first."""
+    names = [str(path) for path in paths]
+    if ledger.labels_in_dvc() and any(name.startswith(f"{layout.LABELS}/") for name in names):
+        commands.dvc("add", "--quiet", layout.LABELS)
+        names = [name for name in names if not name.startswith(f"{layout.LABELS}/")] + [layout.LABELS_DVC]
+    present = [name for name in names if Path(name).exists()]
+    gone = [name for name in names if not Path(name).exists()]
+    if present:
+        commands.git("add", "--", *present)
+    if gone:
+        commands.git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", *gone)
+
+
+def _unfiled_query(queries: Queries) -> Queries:
+    """The current query under the round it asks for, if it is not filed yet."""
+    path = Path(layout.QUERY)
+    number = ledger.round_count() + 1
+    if number in queries or not path.is_file():
+        return {}
+    rows = from_jsonl(path.read_bytes(), layout.QUERY)
+    return {number: rows} if rows and round_of(rows[0].query_id) == number else {}
+
+
+def _without_known(sheet: Sheet, rounds: Sequence[LabelRound]) -> tuple[list[Answer], list[int]]:
+    """Answers that are not filed yet word for word, with their lines.
+
+    A spreadsheet that grew is offered whole again; its old rows are no corrections.
+    """
+    filed = {
+        (answer.query_id, answer.annotator, answer.status, answer.label)
+        for file in gate.answered_files(rounds)
+        for answer in file.answers
+    }
+    pairs = [
+        (answer, line)
+        for answer, line in zip(sheet.answers, sheet.lines, strict=True)
+        if answer.supersedes or (answer.query_id, answer.annotator, answer.status, answer.label) not in filed
+    ]
+    return [answer for answer, _ in pairs], [line for _, line in pairs]
+
+
+def _round(answer: Answer, queries: Queries, fallback: int) -> int:
+    try:
+        number = round_of(answer.query_id)
+    except LabelError:
+        return fallback
+    return number if number in queries else fallback
+
+
+def _judge(
+    planned: Sequence[AnswerFile],
+    routed: Sequence[tuple[int, Answer]],
+    lines: Sequence[int],
+    rounds: Sequence[LabelRound],
+    queries: Queries,
+    params: Params,
+) -> tuple[list[Outcome], tuple[RefusedRow, ...]]:
+    suite = read_suite(store.read_bytes(layout.SUITE, "take it from `al init`"), layout.SUITE)
+    table = gate.columns(
+        planned, gate.answered_files(rounds), queries, campaign.read_pool_ids(), params.campaign.classes
+    )
+    outcomes = validate(table, suite)
+    line_of = {id(answer): line for (_, answer), line in zip(routed, lines, strict=True)}
+    flat = [answer for file in planned for answer in file.answers]
+    refused = []
+    for refusal in gate.refusals(outcomes):
+        bad = flat[refusal.position]
+        row = RefusedRow(line_of[id(bad)], bad.sample_id, bad.annotator, refusal.reasons, refusal.remedies)
+        refused.append(row)
+    return outcomes, tuple(sorted(refused, key=lambda row: row.line))

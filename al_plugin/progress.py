@@ -1,0 +1,96 @@
+"""Where a campaign stands, read from its files and its history in Git."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from al_plugin import history, layout, ledger
+
+
+@dataclass(frozen=True)
+class Point:
+    """One round on the learning curve; ``accuracy`` is None in round 0 or where it is not cached."""
+
+    round: int
+    labels: int
+    accuracy: float | None
+    commit: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The state of a campaign and what to do next."""
+
+    round: int
+    labels: int | None
+    votes: int | None
+    pending: int | None
+    quarantined: int | None
+    accuracy: float | None
+    query: str
+    next_step: str
+    curve: tuple[Point, ...]
+
+
+def standing() -> Standing:
+    """The campaign's state in the working tree."""
+    number = ledger.round_count()
+    labels, trained = _json(layout.LABEL_METRICS), _json(layout.TRAIN_METRICS)
+    query, next_step = _query_and_next(number, labels)
+    return Standing(
+        round=number,
+        labels=labels.get("labels"),
+        votes=labels.get("votes"),
+        pending=labels.get("pending"),
+        quarantined=labels.get("quarantined"),
+        accuracy=(trained.get("eval") or {}).get("accuracy"),
+        query=query,
+        next_step=next_step,
+        curve=learning_curve(),
+    )
+
+
+def learning_curve() -> tuple[Point, ...]:
+    """Accuracy by number of labels over the committed rounds, from the local DVC cache."""
+    points = []
+    for past in history.past_rounds().values():
+        content = history.read_output(past, layout.TRAIN_METRICS)
+        if content is not None:
+            metrics = json.loads(content)
+            points.append(Point(past.number, metrics["labels"], metrics["eval"]["accuracy"], past.commit))
+    return tuple(points)
+
+
+def draw(points: tuple[Point, ...], width: int = 40) -> list[str]:
+    """The learning curve as lines of text: labels, accuracy, a bar from 0 to 1."""
+    lines = []
+    for point in points:
+        if point.accuracy is None:
+            lines.append(f"  round {point.round:3}  {point.labels:6} labels   no model yet")
+        else:
+            bar = "█" * round(point.accuracy * width)
+            lines.append(f"  round {point.round:3}  {point.labels:6} labels   {point.accuracy:.3f}  {bar}")
+    return lines
+
+
+def _query_and_next(number: int, labels: dict[str, Any]) -> tuple[str, str]:
+    merged = labels.get("round")
+    if merged is None or not Path(layout.QUERY).is_file():
+        return "none", "dvc repro"
+    if merged != number:
+        return f"stale: labels of round {number} came in since", "dvc repro"
+    filed = ledger.filed_query(number + 1)
+    if filed is not None:
+        count = len(filed.splitlines())
+        return f"{count} samples, handed out", "fill in the CSV, then al labels add FILE"
+    count = len(Path(layout.QUERY).read_bytes().splitlines())
+    return f"{count} samples, not handed out yet", f"al query export round_{number + 1:04d}.csv"
+
+
+def _json(path: str) -> dict[str, Any]:
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
