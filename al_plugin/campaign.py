@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from al_plugin import layout, store
 from al_plugin.axes import Floats
+from al_plugin.data.arrow import numbers
 from al_plugin.data.pool import Pool, column_of_ids, features_of, labels_of, pool_of, refuse_overlap
 from al_plugin.data.sets import Evaluation, Labeled, Scoreboard
 from al_plugin.errors import DataError
@@ -77,8 +78,7 @@ def read_weights() -> dict[str, np.ndarray]:
 def read_dispersion() -> Floats | None:
     """Label dispersion in pool order, or None where training recorded none."""
     table = store.read_table(layout.DISPERSION, _REPRO)
-    values: Floats = table.column("dispersion").to_numpy()
-    return values if table.num_rows else None
+    return numbers(table.column("dispersion")) if table.num_rows else None
 
 
 def read_scoreboard() -> tuple[Scoreboard, dict[str, np.ndarray]]:
@@ -93,7 +93,7 @@ def read_scoreboard() -> tuple[Scoreboard, dict[str, np.ndarray]]:
     }
     board = Scoreboard(
         ids=column_of_ids(table, layout.SCORES),
-        scores=None if scores.null_count else scores.to_numpy(),
+        scores=None if scores.null_count else numbers(scores),
         predicted=table.column("predicted").to_pylist(),
         confidence=table.column("confidence").to_pylist(),
     )

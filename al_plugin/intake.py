@@ -96,6 +96,18 @@ def stage(paths: Sequence[Path]) -> None:
         commands.git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", *gone)
 
 
+def write_docs(params: Params) -> Path:
+    """Data Docs of every filed answer, as HTML in ``gx/uncommitted``; the page to open."""
+    rounds = ledger.read_rounds()
+    if not rounds:
+        raise LabelError("no label round is filed yet", change="file answers with `al labels add FILE`")
+    suite = read_suite(store.read_bytes(layout.SUITE, "take it from `al init`"), layout.SUITE)
+    queries = {label_round.number: label_round.query for label_round in rounds}
+    table = gate.columns(gate.answered_files(rounds), (), queries, campaign.read_pool_ids(), params.campaign.classes)
+    validate(table, suite, str(Path(layout.DATA_DOCS).resolve()))
+    return Path(layout.DATA_DOCS, "index.html")
+
+
 def _unfiled_query(queries: Queries) -> Queries:
     """The current query under the round it asks for, if it is not filed yet."""
     path = Path(layout.QUERY)

@@ -1,7 +1,5 @@
 """DVC stage merge-labels: from filed label rounds to the labelled set."""
 
-from pathlib import Path
-
 from al_plugin import campaign, layout, ledger, store
 from al_plugin.config import Params
 from al_plugin.data.expectations import read_suite, validate
@@ -15,7 +13,7 @@ def merge_labels(params: Params) -> None:
     classes = params.campaign.classes
     suite = read_suite(store.read_bytes(layout.SUITE, "restore it, or take it from `al init`"), layout.SUITE)
     table = gate_columns(rounds, campaign.read_pool_ids(), classes)
-    outcomes = validate(table, suite, str(Path(layout.DATA_DOCS).resolve())) if rounds else []
+    outcomes = validate(table, suite) if rounds else []
     strategy = registry.load("merge", params.merge.strategy)
     merged = merge(rounds, table, outcomes, classes, strategy, params.knobs_of(strategy))
     store.write_table(layout.LABELED, merged.labeled)

@@ -1,4 +1,4 @@
-"""`al labels add FILE`, `al labels store dvc|git`."""
+"""`al labels add FILE`, `al labels store dvc|git`, `al labels docs`."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from al_plugin import layout, ledger
-from al_plugin.intake import Intake, take_in
+from al_plugin.intake import Intake, take_in, write_docs
 from al_plugin.stage import load_params
 
 
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("file", type=os.path.abspath)
     add.add_argument("--annotator", default="", help="who answered, for rows that do not say")
     add.add_argument("--quarantine", action="store_true", help="file the batch whole; bad rows are set aside by merge")
+    actions.add_parser("docs", help="write great-expectations' pages on all filed answers")
     store = actions.add_parser("store", help="keep label rounds in Git (default) or under DVC")
     store.add_argument("where", choices=("dvc", "git"))
 
@@ -26,6 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Add a batch, or move the label rounds."""
     if arguments.action == "store":
         return _store(arguments.where)
+    if arguments.action == "docs":
+        print(f"wrote {write_docs(load_params())}")
+        return 0
     return _add(Path(arguments.file), arguments.annotator, quarantine=arguments.quarantine)
 
 

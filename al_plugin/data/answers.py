@@ -118,7 +118,7 @@ def digest(content: bytes) -> str:
 
 def file_name(batch: int, annotator: str) -> str:
     """``bNN--<annotator>.csv``; characters a file name cannot hold are replaced, with a short hash."""
-    safe = _SAFE.sub("_", annotator)[:64]
+    safe = _SAFE.sub("_", annotator)[:64] or "_"
     if safe != annotator:
         safe += "-" + blake2b(annotator.encode(), digest_size=3).hexdigest()
     return f"b{batch:02d}--{safe}.csv"
@@ -138,9 +138,7 @@ def _decode(content: bytes, where: str) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise LabelError(
-            f"{where} is not UTF-8 (byte {error.start})", change="save it as 'CSV UTF-8'"
-        ) from error
+        raise LabelError(f"{where} is not UTF-8 (byte {error.start})", change="save it as 'CSV UTF-8'") from error
     if "\0" in text:
         raise LabelError(f"{where} holds NUL bytes, so it is not a CSV file", change="save it as 'CSV UTF-8'")
     return text

@@ -90,15 +90,21 @@ def _run(table: Mapping[str, Sequence[Any]], suite: Mapping[str, Any], docs_fold
         warnings.simplefilter("ignore")  # great_expectations warns of its own dependencies
         import great_expectations as gx
         import pandas as pd
-        from great_expectations.data_context.types.base import ProgressBarsConfig
+        from great_expectations.data_context.types.base import (
+            DataContextConfig,
+            InMemoryStoreBackendDefaults,
+            ProgressBarsConfig,
+        )
 
         logging.getLogger("great_expectations").setLevel(logging.ERROR)
         frame = pd.DataFrame(dict(table))
         for name in _SHARES:
             frame[name] = frame[name].astype("float64")
         frame["position"] = range(len(frame))
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        # Without this the context leaves a temporary folder behind for pages nobody asked for.
+        stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+        config = DataContextConfig(store_backend_defaults=stores, progress_bars=ProgressBarsConfig(globally=False))
+        context = gx.get_context(mode="ephemeral", project_config=config)
         batch = (
             context.data_sources.add_pandas("answers")
             .add_dataframe_asset("label_batch")

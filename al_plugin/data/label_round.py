@@ -47,9 +47,7 @@ def refuse_gaps(numbers: Iterable[int]) -> None:
         )
 
 
-def refuse_altered(
-    folder: str, found: Mapping[str, str], promised: Mapping[str, str], *, pull: str
-) -> None:
+def refuse_altered(folder: str, found: Mapping[str, str], promised: Mapping[str, str], *, pull: str) -> None:
     """LabelError unless files and their SHA-256 are exactly those the manifests promise.
 
     ``found`` and ``promised`` map file name to digest; ``pull`` says how to get missing files.

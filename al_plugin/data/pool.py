@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from al_plugin.axes import Floats, Ints
+from al_plugin.data.arrow import number_column, numbers, string_column, strings
 from al_plugin.errors import DataError
 
 SCHEMA = "pool/1"
@@ -25,6 +26,7 @@ class Pool:
     parts: Mapping[str, int]
 
     def __len__(self) -> int:
+        """Number of samples, N."""
         return len(self.ids)
 
     def positions(self, sample_ids: Sequence[str]) -> Ints:
@@ -67,7 +69,7 @@ def column_of_ids(table: pa.Table, where: str) -> NDArray[np.object_]:
             f"{where}: sample_id holds {column.type}, not strings",
             change="write ids as strings, so that 00123 stays 00123",
         )
-    ids: NDArray[np.object_] = column.to_numpy(zero_copy_only=False)
+    ids = strings(column)
     if column.null_count or (len(ids) and (ids == "").any()):
         raise DataError(f"{where}: some sample_id is empty", change="give every sample an id")
     return ids
@@ -83,9 +85,9 @@ def features_of(table: pa.Table, where: str) -> Floats:
     flat = column.flatten()
     if column.null_count or flat.null_count or len(flat) % len(column):
         raise DataError(f"{where}: features has empty cells or lists of different lengths")
-    if pa.types.is_list(column.type) and len(np.unique(np.diff(column.offsets.to_numpy()))) > 1:
+    if pa.types.is_list(column.type) and len(np.unique(np.diff(numbers(column.offsets)))) > 1:
         raise DataError(f"{where}: features has lists of different lengths")
-    values: Floats = flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(column), -1)
+    values: Floats = numbers(flat).astype(np.float32).reshape(len(column), -1)
     bad = ~np.isfinite(values).all(axis=1)
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
@@ -112,13 +114,13 @@ def labels_of(table: pa.Table, classes: Sequence[str], where: str) -> Ints:
 
 def sample_table(ids: Sequence[str], features: Floats, labels: Sequence[str] | None = None) -> pa.Table:
     """A part as it is stored: sample_id, features as fixed-size lists, and label if given."""
-    flat = pa.array(np.ascontiguousarray(features, dtype=np.float32).ravel())
+    flat = number_column(features.astype(np.float32).ravel())
     columns: dict[str, pa.Array] = {
-        "sample_id": pa.array(list(ids), pa.string()),
+        "sample_id": string_column(ids),
         "features": pa.FixedSizeListArray.from_arrays(flat, features.shape[1]),
     }
     if labels is not None:
-        columns["label"] = pa.array(list(labels), pa.string())
+        columns["label"] = string_column(labels)
     return pa.table(columns).replace_schema_metadata({"al.schema": SCHEMA})
 
 

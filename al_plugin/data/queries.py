@@ -38,8 +38,7 @@ def query_ids(round_number: int, sample_ids: Sequence[str]) -> list[str]:
     """
     whole = blake2b("\n".join(sample_ids).encode(), digest_size=16).digest()
     return [
-        f"r{round_number:04d}-{blake2b(sample.encode(), digest_size=6, key=whole).hexdigest()}"
-        for sample in sample_ids
+        f"r{round_number:04d}-{blake2b(sample.encode(), digest_size=6, key=whole).hexdigest()}" for sample in sample_ids
     ]
 
 
@@ -61,12 +60,13 @@ def from_jsonl(content: bytes, where: str) -> tuple[QueryRow, ...]:
     """Rows of a query file, or LabelError naming the file and line."""
     known = {field.name for field in fields(QueryRow)}
     rows: list[QueryRow] = []
-    for number, line in enumerate(content.decode("utf-8", errors="strict").splitlines(), start=1):
+    for number, line in enumerate(content.decode("utf-8", errors="replace").splitlines(), start=1):
         try:
             values = json.loads(line)
-            if str(values.get("schema", "")).partition("/")[0] != "query":
-                raise ValueError("no schema query/1")
-            rows.append(QueryRow(**{key: value for key, value in values.items() if key in known}))
+            row = QueryRow(**{key: value for key, value in values.items() if key in known})
         except (ValueError, TypeError, AttributeError) as error:
             raise LabelError(f"{where} line {number} is not a query row ({error})") from error
+        if row.schema.partition("/")[0] != "query":
+            raise LabelError(f"{where} line {number} has schema {row.schema!r}, not {SCHEMA}")
+        rows.append(row)
     return tuple(rows)

@@ -20,7 +20,8 @@ def entropy(log_probs: FloatsNC) -> FloatsN:
         block = log_probs[start : start + _BLOCK].astype(np.float64)
         # exp(-inf) = 0 and 0 * -inf is NaN: the finite floor makes the product 0.
         np.maximum(block, -1e300, out=block)
-        out[start : start + _BLOCK] = -(np.exp(block) * block).sum(axis=1)
+        # Taken from 0.0, since a minus sign would make -0.0 of a certain prediction.
+        out[start : start + _BLOCK] = 0.0 - (np.exp(block) * block).sum(axis=1)
     return np.clip(out, 0.0, np.log(log_probs.shape[1]))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from al_plugin.axes import Floats
+from al_plugin.data.arrow import null_column, number_column, string_column
 from al_plugin.data.pool import Pool
 from al_plugin.errors import SignalError
 from al_plugin.math.sampling import id_hashes, mixed_keys
@@ -136,16 +137,14 @@ def _by_part(pool: Pool, signals: Mapping[str, np.ndarray]) -> dict[str, dict[st
 
 
 def _tables(pool: Pool, values: Floats | None, log_probs: Floats | None, classes: list[str]) -> dict[str, pa.Table]:
-    nothing = pa.nulls(len(pool))
-    predicted: Any = nothing.cast(pa.string())
-    confidence: Any = nothing.cast(pa.float32())
+    predicted, confidence = null_column(pa.string(), len(pool)), null_column(pa.float32(), len(pool))
     if log_probs is not None:
-        predicted = pa.array(np.array(classes, dtype=object)[log_probs.argmax(axis=1)], pa.string())
-        confidence = pa.array(np.exp(log_probs.max(axis=1)))
+        predicted = string_column(np.array(classes, dtype=object)[log_probs.argmax(axis=1)])
+        confidence = number_column(np.exp(log_probs.max(axis=1)))
     table = pa.table(
         [
-            pa.array(pool.ids, pa.string()),
-            nothing.cast(pa.float64()) if values is None else pa.array(values),
+            string_column(pool.ids),
+            null_column(pa.float64(), len(pool)) if values is None else number_column(values),
             predicted,
             confidence,
         ],

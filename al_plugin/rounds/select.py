@@ -1,5 +1,6 @@
 """Select: the next query, from scores and signals, among the candidates only."""
 
+import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,8 +132,7 @@ def run_select(
 
 
 def _handed_parameters(strategy: Strategy) -> set[str]:
-    code = strategy.function.__code__
-    return set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+    return set(inspect.signature(strategy.function).parameters)
 
 
 def _candidates(board: Scoreboard, excluded: Collection[str], keys: np.ndarray) -> Ints:

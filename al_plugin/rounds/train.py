@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from al_plugin.data.arrow import number_column, string_column
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Evaluation, Labeled
 from al_plugin.errors import DataError
@@ -157,13 +158,13 @@ def _forgetting(fitted: Fitted, labeled: Labeled, classes: tuple[str, ...]) -> p
     stream = fitted.forgetting
     return pa.table(
         [
-            pa.array(labeled.sample_ids, pa.string()),
-            pa.array([classes[label] for label in labeled.labels], pa.string()),
-            pa.array(stream.presented),
-            pa.array(stream.forgotten),
-            pa.array(stream.first_learned),
-            pa.array(stream.never_learned),
-            pa.array(stream.unforgettable),
+            string_column(labeled.sample_ids),
+            string_column([classes[label] for label in labeled.labels]),
+            number_column(stream.presented),
+            number_column(stream.forgotten),
+            number_column(stream.first_learned),
+            number_column(stream.never_learned),
+            number_column(stream.unforgettable),
         ],
         schema=FORGETTING,
     )
@@ -176,10 +177,10 @@ def _dispersion(fitted: Fitted, pool: Pool, classes: tuple[str, ...]) -> pa.Tabl
     modal = np.array(classes, dtype=object)[stream.modal_label()]
     return pa.table(
         [
-            pa.array(pool.ids, pa.string()),
-            pa.array(stream.dispersion()),
-            pa.array(modal, pa.string()),
-            pa.array(np.full(len(pool), stream.epochs, dtype=np.int32)),
+            string_column(pool.ids),
+            number_column(stream.dispersion()),
+            string_column(modal),
+            number_column(np.full(len(pool), stream.epochs, dtype=np.int32)),
         ],
         schema=DISPERSION,
     )

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
@@ -149,7 +149,8 @@ def load(stage: str, name: str) -> Strategy:
     repository root. StrategyError names the nearest shipped name.
     """
     if ":" in name:
-        return describe(stage, _import_function(name))
+        # Known by the name params.yaml uses, so that its knobs stand under that name too.
+        return replace(describe(stage, _import_function(name)), name=name)
     module = shipped(stage).get(name)
     if module is not None:
         found = importlib.import_module(module)

@@ -21,7 +21,7 @@ def least_confidence(log_probs: FloatsNC) -> FloatsN:
     Range [0, log C]: 0 for a certain prediction, log C for the uniform one.
     """
     first, _ = information.top_two(log_probs)
-    return np.maximum(-first, 0.0)
+    return np.maximum(0.0 - first, 0.0)
 
 
 @strategy(

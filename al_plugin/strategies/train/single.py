@@ -35,7 +35,6 @@ def single(
     from al_plugin.models.mlp import Mlp
 
     torch.set_num_threads(task.threads)
-    torch.use_deterministic_algorithms(True)
     network = {"width": task.features.shape[1], "classes": task.n_classes, "hidden": hidden, "dropout": dropout}
     forgetting = ForgettingStream(len(task.labels))
     dispersion = DispersionStream(len(task.pool_features), task.n_classes)
