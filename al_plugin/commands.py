@@ -50,16 +50,17 @@ def require_dvc(cwd: str | Path = ".") -> None:
         raise CampaignError(f"{Path(cwd).resolve()} is not a DVC repository", change="run dvc init")
 
 
-def dvc(*arguments: str, cwd: str | Path = ".", show: bool = False) -> str:
-    """Run dvc with this Python; output unless ``show``n. CampaignError with its last words if it fails."""
+def dvc(*arguments: str, cwd: str | Path = ".") -> str:
+    """Output of dvc, run with this Python; CampaignError with the first words of complaint if it fails."""
     command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=not show, check=False)
+    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, check=False)
     if done.returncode:
-        said = "" if show else (done.stderr or done.stdout).decode(errors="replace").strip()
-        lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()
+        said = (done.stderr or done.stdout).decode(errors="replace").splitlines()
+        # A stage's own line stands before DVC's, which only says that the stage failed.
+        lines = [line for line in said if line.strip() and not line.startswith("WARNING")]
         reason = f": {lines[0].removeprefix('ERROR: ')}" if lines else ""
         raise CampaignError(f"dvc {arguments[0]} failed{reason}")
-    return "" if show else done.stdout.decode(errors="replace").strip()
+    return done.stdout.decode(errors="replace").strip()
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -23,7 +23,7 @@ def build(folder: Path, rounds: int, n: int, say: Callable[[str], None]) -> None
     folder.mkdir(parents=True, exist_ok=True)
     say(f"starting a campaign in {folder}: git init, dvc init, al init")
     commands.git("init", "--quiet", cwd=folder)
-    commands.dvc("init", "--quiet", cwd=folder)
+    commands.dvc("init", cwd=folder)
     for key, value in (("core.analytics", "false"), ("core.check_update", "false")):
         commands.dvc("config", key, value, cwd=folder)
     template.write(folder, "digits-demo", CLASSES)
@@ -32,14 +32,14 @@ def build(folder: Path, rounds: int, n: int, say: Callable[[str], None]) -> None
     store.write_table(folder / layout.POOL / "part-00000.parquet", pool)
     store.write_table(folder / layout.EVAL / "part-00000.parquet", evaluation)
     store.write_bytes(folder / layout.ORACLE, answers)
-    commands.dvc("add", "--quiet", layout.POOL, layout.EVAL, str(Path(layout.ORACLE).parent), cwd=folder)
+    commands.dvc("add", layout.POOL, layout.EVAL, str(Path(layout.ORACLE).parent), cwd=folder)
     commit(folder, "Start the campaign")
     for number in range(rounds + 1):
         if number:
             _al(folder, "oracle")
             commit(folder, f"Label round {number}")
         say(f"round {number}: dvc repro")
-        commands.dvc("repro", "--quiet", cwd=folder)
+        commands.dvc("repro", cwd=folder)
         commit(folder, f"Round {number}")
 
 

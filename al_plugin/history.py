@@ -89,7 +89,7 @@ def _tree(commit: str, folder: str) -> dict[str, str]:
 def _directory_hash(blobs: dict[str, str]) -> str:
     """DVC's hash of a folder: MD5 over the sorted list of its files' MD5s, as JSON."""
     digests = _md5s(tuple(blobs.values()))
-    names = sorted(blobs, key=lambda name: tuple(name.split("/")))
+    names = sorted(blobs)
     entries = [{"md5": digests[blobs[name]], "relpath": name} for name in names]
     return f"{_md5(json.dumps(entries, sort_keys=True).encode())}.dir"
 

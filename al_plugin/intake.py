@@ -86,7 +86,7 @@ def stage(paths: Sequence[Path]) -> None:
     """``git add`` the paths (and removals); labels that live in DVC go there first."""
     names = [str(path) for path in paths]
     if ledger.labels_in_dvc() and any(name.startswith(f"{layout.LABELS}/") for name in names):
-        commands.dvc("add", "--quiet", layout.LABELS)
+        commands.dvc("add", layout.LABELS)
         names = [name for name in names if not name.startswith(f"{layout.LABELS}/")] + [layout.LABELS_DVC]
     present = [name for name in names if Path(name).exists()]
     gone = [name for name in names if not Path(name).exists()]

@@ -20,7 +20,7 @@ def to_dvc() -> None:
     text = ignore.read_text(encoding="utf-8") if ignore.is_file() else ""
     if _IGNORE_LINE not in text.splitlines():
         store.write_bytes(ignore, f"{text.rstrip()}\n{_IGNORE_LINE}\n".lstrip().encode())
-    commands.dvc("add", "--quiet", layout.LABELS)
+    commands.dvc("add", layout.LABELS)
     commands.git("add", "--", layout.LABELS_DVC, ".gitignore")
 
 
@@ -30,7 +30,7 @@ def to_git() -> None:
     ledger.read_rounds()
     ignore = Path(".gitignore")
     kept = [line for line in ignore.read_text(encoding="utf-8").splitlines() if line != _IGNORE_LINE]
-    commands.dvc("remove", "--quiet", layout.LABELS_DVC)
+    commands.dvc("remove", layout.LABELS_DVC)
     store.write_bytes(ignore, ("\n".join(kept) + "\n").encode())
     commands.git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS_DVC)
     commands.git("add", "--", layout.LABELS, ".gitignore")

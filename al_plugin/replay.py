@@ -33,8 +33,8 @@ def replay(past: history.PastRound) -> tuple[int, Difference | None]:
     with clone_at(past.commit) as folder:
         sources = sorted(str(path.relative_to(folder)) for path in folder.glob("data/*.dvc"))
         if sources:
-            commands.dvc("pull", "--quiet", "--remote", "replayed", *sources, cwd=folder)
-        commands.dvc("repro", "--quiet", "--no-run-cache", "select", cwd=folder)
+            commands.dvc("pull", "--remote", "replayed", *sources, cwd=folder)
+        commands.dvc("repro", "--no-run-cache", "select", cwd=folder)
         rebuilt = read_yaml((folder / layout.DVC_LOCK).read_bytes(), layout.DVC_LOCK)
     return sum(len(past.lock["stages"][name].get("outs", [])) for name in STAGES), _first_difference(past.lock, rebuilt)
 
@@ -52,7 +52,7 @@ def clone_at(commit: str) -> Iterator[Path]:
         campaign = folder / root.relative_to(top)
         shutil.rmtree(campaign / ".dvc" / "cache", ignore_errors=True)
         remote = str(history.cache_folder().parent.parent.resolve())
-        commands.dvc("remote", "add", "--local", "--quiet", "replayed", remote, cwd=campaign)
+        commands.dvc("remote", "add", "--local", "replayed", remote, cwd=campaign)
         yield campaign
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -30,6 +30,7 @@ def test_shipped_params_are_valid_and_of_this_version() -> None:
         ("select: {stategy: margin}", ["unknown key 'stategy'", "did you mean 'strategy'"]),
         ("sellect: {n: 3}", ["unknown key 'sellect'", "did you mean 'select'"]),
         ("score: {strategy: margn}", ["'margn'", "did you mean 'margin'", "entropy"]),
+        ("select: {strategy: margin}", ["not a select strategy (score.strategy takes it)"]),
         ("select: {strategy: no.such:thing}", ["cannot be imported"]),
         ("select: {n: 0}", ["select.n", "0", "[1, inf]"]),
         ("select: {n: many}", ["select.n", "'many'", "int"]),

@@ -114,6 +114,20 @@ def test_start_follows_the_squared_distances():
     assert abs(share - 0.9) < 4.5 * math.sqrt(0.9 * 0.1 / counts.sum())
 
 
+def test_start_at_any_scale():
+    """The one point that lies apart, however near and wherever it stands, is the other center."""
+    for seed in range(30):
+        centers = kmeans_plus_plus(np.array([[0.0], [0.0], [0.0], [0.001]]), 2, np.random.default_rng(seed))
+        assert sorted(centers[:, 0].tolist()) == [0.0, 0.001]
+
+
+def test_start_without_distances_left_is_uniform():
+    """Once all points coincide with a center the next is any of them: two in three are zeros here."""
+    points = np.array([[0.0], [0.0], [1.0]])
+    third = [kmeans_plus_plus(points, 3, np.random.default_rng(seed))[2, 0] for seed in range(2000)]
+    assert abs(np.mean(third) - 1 / 3) < 4.5 * math.sqrt(2 / 9 / 2000)
+
+
 def test_start_on_copies():
     """Where every remaining distance is zero the draw is uniform instead of failing."""
     assert kmeans_plus_plus(np.ones((3, 2)), 3, np.random.default_rng(0)).tolist() == [[1.0, 1.0]] * 3
@@ -153,6 +167,13 @@ def brute_typicality(points, neighbours):
 def test_typicality_is_the_inverse_mean_distance(points, neighbours):
     """To the k nearest others, by a loop over all pairs; +inf where they are copies."""
     np.testing.assert_allclose(typicality(points, neighbours), brute_typicality(points, neighbours), rtol=1e-12)
+
+
+@pytest.mark.parametrize("neighbours", [1, 2, 19, 20, 118, 119, 500])
+def test_typicality_of_many_points(neighbours):
+    """More points than a small sort would put in order by chance, up to as many neighbours as there are."""
+    points = np.random.default_rng(4).normal(size=(120, 3))
+    np.testing.assert_allclose(typicality(points, neighbours), brute_typicality(points, neighbours), rtol=1e-9)
 
 
 def test_typiclust_tiny_cluster():

@@ -179,6 +179,16 @@ def test_copies_only():
     assert radii.tolist() == [0.0] * 6
 
 
+def test_small_distances_and_copies_of_picks():
+    """Distances far below 1 count in full, and a copy of a pick is at distance 0."""
+    candidates = np.array([[0.0], [0.0], [3.0], [1.0], [3.0]]) / 64
+    picks, radii = farthest_first(candidates, np.array([[2.0]]), 5)
+    expected_picks, expected_radii = traversal(candidates, np.array([[2.0]]), 5)
+    assert picks.tolist() == expected_picks == [0, 2, 3, 1, 4]
+    assert radii.tolist() == expected_radii
+    assert radii[-1] == 0
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_input_is_not_written(dtype):
     """Read-only input of any precision is enough."""

@@ -17,6 +17,10 @@ FOLDERS = {
 }
 
 
+# Files that are handed to another library by path.
+BY_PATH = {"track": {"al_plugin/tracking/served.py"}}
+
+
 def stages() -> dict:
     return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
@@ -43,7 +47,7 @@ def reached(stage: str) -> set[str]:
             paths.add(f"{path}.py")
         elif (ROOT / path / "__init__.py").is_file():
             paths.add(f"{path}/__init__.py")
-    return {_folder(path) for path in paths if path.startswith("al_plugin/")}
+    return {_folder(path) for path in paths if path.startswith("al_plugin/")} | BY_PATH.get(stage, set())
 
 
 def _folder(path: str) -> str:

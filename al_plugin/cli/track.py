@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     tracking = load_params().tracking
     for past in history.past_rounds().values():
         with clone_at(past.commit) as folder:
-            commands.dvc("pull", "--quiet", "--remote", "replayed", cwd=folder)
+            commands.dvc("pull", "--remote", "replayed", cwd=folder)
             os.chdir(folder)
             try:
                 told = tell(replace(load_params(), tracking=tracking), home=home)

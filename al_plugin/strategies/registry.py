@@ -159,8 +159,10 @@ def load(stage: str, name: str) -> Strategy:
                 return describe(stage, value)
     for entry in entry_points(group=ENTRY_POINT_GROUP, name=f"{stage}.{name}"):
         return describe(stage, entry.load())
+    elsewhere = next((other for other in STAGES if name in shipped(other)), None)
+    hint = f" ({elsewhere}.strategy takes it)" if elsewhere else _near(name, names(stage))
     raise StrategyError(
-        f"{stage}.strategy asks for {name!r}, which is not a {stage} strategy{_near(name, names(stage))}",
+        f"{stage}.strategy asks for {name!r}, which is not a {stage} strategy{hint}",
         change=f"one of: {', '.join(names(stage))}",
     )
 

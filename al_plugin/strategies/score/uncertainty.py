@@ -21,7 +21,8 @@ def least_confidence(log_probs: FloatsNC) -> FloatsN:
     Range [0, log C]: 0 for a certain prediction, log C for the uniform one.
     """
     first, _ = information.top_two(log_probs)
-    return np.maximum(0.0 - first, 0.0)
+    scores: FloatsN = np.maximum(0.0 - first, 0.0)  # 0 - x, since -0.0 is not 0.0 in a file
+    return scores
 
 
 @strategy(

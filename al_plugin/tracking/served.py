@@ -1,0 +1,80 @@
+"""The model as MLflow serves it: this file as text, the weights as safetensors, no pickle.
+
+MLflow runs this file where the model is loaded, in environments that do not have al_plugin, so it
+imports nothing of it and holds the network's code itself. A module shipped beside it would be
+shared by all versions loaded in one process; this file is loaded anew for each.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+# Matrix products change in the last bit with the number of rows: the grid that training used.
+_BATCH = 1024
+
+
+class Served(PythonModel):
+    """Class probabilities from features.
+
+    Takes a frame with one number per column in the order of training, a frame with a column
+    ``features`` of lists (as the pool has it), or an array (B, width), of any float type. Gives a
+    frame (B, C) of probabilities, float32, one column per class, with the index of a frame taken.
+    """
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the model card and the weights."""
+        from safetensors.torch import load_file
+
+        card = json.loads(Path(context.artifacts["card"]).read_text("utf-8"))
+        self.classes: list[str] = card["classes"]
+        self.weights: dict[str, Any] = load_file(context.artifacts["weights"])
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
+        """Probabilities of every class, the same for the same rows each time."""
+        features = _features(model_input, len(self.weights["mean"]))
+        log_probs = _log_probs(self.weights, features, len(self.classes))
+        index = model_input.index if isinstance(model_input, pd.DataFrame) else None
+        return pd.DataFrame(np.exp(log_probs), columns=self.classes, index=index)
+
+
+def _features(given: Any, width: int) -> np.ndarray:
+    """The rows as float32 (B, width), or an error saying what was given."""
+    values = given
+    if isinstance(given, pd.DataFrame):
+        values = given["features"].to_list() if "features" in given.columns else given.to_numpy()
+    try:
+        rows = np.ascontiguousarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise MlflowException.invalid_parameter_value(f"features must be numbers: {error}") from error
+    if len(rows) == 0:
+        return np.empty((0, width), dtype=np.float32)
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise MlflowException.invalid_parameter_value(
+            f"the model takes {width} features per sample, shape (samples, {width}); it was given shape {rows.shape}"
+        )
+    return rows
+
+
+def _log_probs(weights: dict[str, Any], features: np.ndarray, n_classes: int) -> np.ndarray:
+    """A multilayer perceptron with one hidden layer on standardised features: (B, C)."""
+    import torch
+    from torch.nn.functional import linear, relu
+
+    found = [np.empty((0, n_classes), dtype=np.float32)]
+    with torch.inference_mode():
+        for start in range(0, len(features), _BATCH):
+            inputs = torch.from_numpy(features[start : start + _BATCH])
+            inputs = (inputs - weights["mean"]) / weights["scale"]
+            hidden = relu(linear(inputs, weights["trunk.0.weight"], weights["trunk.0.bias"]))
+            logits = linear(hidden, weights["head.weight"], weights["head.bias"])
+            found.append(torch.log_softmax(logits, dim=1).numpy())
+    return np.concatenate(found)
+
+
+mlflow.models.set_model(Served())
