@@ -32,7 +32,9 @@ def build(folder: Path, rounds: int, n: int, say: Callable[[str], None]) -> None
     store.write_table(folder / layout.POOL / "part-00000.parquet", pool)
     store.write_table(folder / layout.EVAL / "part-00000.parquet", evaluation)
     store.write_bytes(folder / layout.ORACLE, answers)
-    commands.dvc("add", layout.POOL, layout.EVAL, str(Path(layout.ORACLE).parent), cwd=folder)
+    commands.dvc("add", layout.POOL, layout.EVAL, cwd=folder)
+    # Ignored, so that no real answer key is committed by accident; here a clone should have it.
+    commands.git("add", "--force", layout.ORACLE, cwd=folder)
     commit(folder, "Start the campaign")
     for number in range(rounds + 1):
         if number:

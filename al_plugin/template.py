@@ -81,7 +81,10 @@ def ignore_lines() -> dict[str, tuple[str, ...]]:
             "__pycache__/",
             "*.pyc",
         ),
-        ".dvcignore": ("__pycache__/", "*.pyc", ".ipynb_checkpoints/", ".pytest_cache/", ".DS_Store", ".*.writing"),
+        ".dvcignore": (
+            *("__pycache__/", "*.pyc", ".ipynb_checkpoints/", ".pytest_cache/", ".DS_Store", ".*.writing"),
+            *("/.al", "/mlruns", "/gx/uncommitted", ".venv/"),
+        ),
         ".gitattributes": (
             "data/labels/** -text",
             "data/manifests/** -text",

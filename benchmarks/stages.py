@@ -3,7 +3,7 @@
     python benchmarks/stages.py [--files 500] [--out benchmarks/results/stages.json]
 
 Builds a demo campaign with one answered round in a temporary folder, then measures on it. Every
-figure is the median of five; the empty pipeline is measured interleaved with ours.
+figure is the median of nine; the empty pipeline is measured interleaved with ours.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from al_plugin.data.label_round import AnswerFile
 from al_plugin.data.queries import QueryRow, query_ids, to_jsonl
 from al_plugin.demo import build, commit
 
-REPEATS = 5
+REPEATS = 9
 STAGES = ("merge_labels", "train", "score", "select_query", "track")
 FLOORS = {
     "merge_labels": "import great_expectations",
