@@ -58,6 +58,8 @@ def dvc(*arguments: str, cwd: str | Path = ".") -> str:
         said = (done.stderr or done.stdout).decode(errors="replace").splitlines()
         # A stage's own line stands before DVC's, which only says that the stage failed.
         lines = [line for line in said if line.strip() and not line.startswith("WARNING")]
+        if lines and lines[0].startswith("Traceback"):  # a bug; its last line says what
+            lines = [line for line in lines if not line.startswith(("ERROR", " "))][-1:]
         reason = f": {lines[0].removeprefix('ERROR: ')}" if lines else ""
         raise CampaignError(f"dvc {arguments[0]} failed{reason}")
     return done.stdout.decode(errors="replace").strip()

@@ -63,10 +63,11 @@ def check_signal(name: str, values: np.ndarray, ids: np.ndarray | None, sizes: d
     if name in _MINUS_INFINITY_ALLOWED:
         bad |= np.isposinf(values)
     if bad.any():
-        rows = np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))
-        named = rows if ids is None or axes[0] != "N" else ids[rows]
+        along = axes.index("N") if "N" in axes else 0
+        rows = np.flatnonzero(np.moveaxis(bad, along, 0).reshape(values.shape[along], -1).any(axis=1))
+        named = rows if ids is None or "N" not in axes else ids[rows]
         raise SignalError(
-            f"signal {name}: {len(rows)} of {len(values)} rows are not finite, "
+            f"signal {name}: {len(rows)} of {values.shape[along]} rows are not finite, "
             f"first {', '.join(str(row) for row in named[:3])}",
             change="look at those samples and at the model that produced them",
         )
@@ -77,3 +78,8 @@ def read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def take_samples(name: str, values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Rows of a pool signal for some samples, along its axis N."""
+    return np.take(values, positions, axis=SIGNALS[name].axes.split().index("N"))

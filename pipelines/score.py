@@ -11,14 +11,15 @@ from al_plugin.strategies import recipes, registry
 
 def score_pool(params: Params) -> None:
     shared, card = params.campaign, campaign.read_card()
-    counts = campaign.read_labeled(shared.classes).per_class(len(shared.classes))
-    triple = recipes.resolve(shared.recipe, params.overrides(), counts)
+    labeled = campaign.read_labeled(shared.classes)
+    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(shared.classes)))
     chosen = [registry.load(stage, getattr(triple, stage)) for stage in ("train", "score", "select")]
     recipes.check_pairing(*chosen, fitted=card["fitted"])
     _, by_score, by_select = chosen
     weights, dispersion = campaign.read_weights(), campaign.read_dispersion()
     knobs = params.knobs_of(by_score)
-    scored = score(campaign.read_pool(), card, weights, dispersion, by_score, by_select, knobs, shared.seed)
+    pool = campaign.read_pool()
+    scored = score(pool, card, weights, dispersion, labeled, by_score, by_select, knobs, shared.seed)
     for part, table in scored.tables.items():
         store.write_table(Path(layout.SCORES, f"{part}.parquet"), table)
         for name, values in scored.signals[part].items():

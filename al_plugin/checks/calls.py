@@ -9,11 +9,10 @@ import numpy as np
 
 from al_plugin.axes import Ints
 from al_plugin.checks.pools import Case, case, copied, reordered
-from al_plugin.checks.result import require
 from al_plugin.data.sets import Scoreboard
+from al_plugin.rounds.merge import run_merge
 from al_plugin.rounds.score import run_score
 from al_plugin.rounds.select import Asked, Selected, run_select, select
-from al_plugin.signals import read_only
 from al_plugin.strategies.registry import Strategy
 
 PICKS = 8
@@ -32,20 +31,6 @@ def outcome(
         rng = np.random.default_rng(seed)
         return run_select(strategy, given.signals, min(n, len(given.ids)), rng, knobs or {}, given.ids)
     return run_merge(strategy, given.signals, knobs or {})
-
-
-def run_merge(strategy: Strategy, signals: Mapping[str, Any], knobs: Mapping[str, Any]) -> np.ndarray:
-    """Class weights (S, C) of a merge strategy, finite floats, from read-only votes."""
-    handed = [read_only(v) if isinstance(v, np.ndarray) else v for v in (signals[s] for s in strategy.signals)]
-    weights = strategy.function(*handed, **knobs)
-    shape = (signals["n_samples"], signals["n_classes"])
-    require(
-        isinstance(weights, np.ndarray) and np.issubdtype(weights.dtype, np.floating) and weights.shape == shape,
-        f"returned {described(weights)}, asked for floats of shape {shape}",
-    )
-    require(np.isfinite(weights).all(), f"{int((~np.isfinite(weights)).sum())} weights are not finite")
-    result: np.ndarray = weights
-    return result
 
 
 def raw(strategy: Strategy, given: Case, *, n: int = PICKS, seed: int = 0) -> Any:

@@ -11,7 +11,9 @@ import pyarrow as pa
 from al_plugin.data.answers import Answer
 from al_plugin.data.expectations import Outcome
 from al_plugin.data.label_round import AnswerFile, LabelRound
+from al_plugin.errors import StrategyError
 from al_plugin.rounds import gate
+from al_plugin.signals import read_only
 from al_plugin.strategies.registry import Strategy
 
 VOTES = pa.schema(
@@ -179,7 +181,20 @@ def _consensus(
         "n_samples": len(samples),
         "n_classes": len(classes),
     }
-    weights: np.ndarray = strategy.function(*(signals[name] for name in strategy.signals), **knobs)
+    return run_merge(strategy, signals, knobs)
+
+
+def run_merge(strategy: Strategy, signals: Mapping[str, Any], knobs: Mapping[str, Any]) -> np.ndarray:
+    """Call a merge strategy on read-only votes and check what it returns: finite weights (S, C)."""
+    handed = [read_only(v) if isinstance(v, np.ndarray) else v for v in (signals[name] for name in strategy.signals)]
+    weights = strategy.function(*handed, **knobs)
+    shape = (signals["n_samples"], signals["n_classes"])
+    if not isinstance(weights, np.ndarray) or weights.shape != shape or not np.issubdtype(weights.dtype, np.floating):
+        found = f"shape {weights.shape}" if isinstance(weights, np.ndarray) else type(weights).__name__
+        raise StrategyError(f"merge strategy {strategy.name} returned {found}, asked for floats of shape {shape}")
+    if not np.isfinite(weights).all():
+        bad = int((~np.isfinite(weights)).any(axis=1).sum())
+        raise StrategyError(f"merge strategy {strategy.name} returned weights that are not finite for {bad} samples")
     return weights
 
 

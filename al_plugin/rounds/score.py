@@ -10,11 +10,12 @@ import pyarrow as pa
 from al_plugin.axes import Floats
 from al_plugin.data.arrow import null_column, number_column, string_column
 from al_plugin.data.pool import Pool
+from al_plugin.data.sets import Labeled
 from al_plugin.errors import SignalError
 from al_plugin.math.sampling import id_hashes, mixed_keys
 from al_plugin.models.restore import model_signals
 from al_plugin.rounds import seeds
-from al_plugin.signals import SIGNALS, check_signal, read_only
+from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
 from al_plugin.strategies.registry import Strategy
 
 SCORES = pa.schema(
@@ -42,6 +43,7 @@ def score(
     card: Mapping[str, Any],
     weights: Mapping[str, np.ndarray],
     dispersion: Floats | None,
+    labeled: Labeled,
     score_strategy: Strategy,
     select_strategy: Strategy,
     knobs: Mapping[str, Any],
@@ -63,6 +65,8 @@ def score(
         at_hand["frozen_embeddings"] = standardised(pool.features)
     if "sample_keys" in wanted:
         at_hand["sample_keys"] = sample_keys(pool, seed, card["round"], "scores")
+    if any(name.startswith("labeled_") or name == "labels" for name in score_strategy.signals):
+        at_hand |= _of_labeled(score_strategy, at_hand, pool.positions(labeled.sample_ids), labeled)
     values = _scores(score_strategy, knobs, at_hand, pool, fitted=card["fitted"])
     stored = {
         name: at_hand[name]
@@ -117,6 +121,18 @@ def _handed(
         )
     check_signal(name, at_hand[name], ids, sizes)
     return read_only(at_hand[name])
+
+
+def _of_labeled(
+    strategy: Strategy, at_hand: Mapping[str, np.ndarray], positions: np.ndarray, labeled: Labeled
+) -> dict[str, np.ndarray]:
+    """The signals of labelled samples that a score strategy names; they are rows of the pool's."""
+    found: dict[str, np.ndarray] = {"labels": labeled.labels}
+    for name in strategy.signals:
+        base = name.removeprefix("labeled_")
+        if base != name and base in at_hand:
+            found[name] = take_samples(base, at_hand[base], positions)
+    return found
 
 
 def _scores(

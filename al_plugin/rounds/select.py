@@ -13,7 +13,7 @@ from al_plugin.data.sets import Scoreboard
 from al_plugin.errors import DataError, StrategyError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys, spread
 from al_plugin.rounds import seeds
-from al_plugin.signals import check_signal, read_only
+from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
 from al_plugin.strategies.registry import Strategy
 
 
@@ -159,8 +159,11 @@ def _gathered(
     gathered: dict[str, np.ndarray] = {}
     for name in strategy.signals:
         base = name.removeprefix("labeled_")
-        if base in at_hand:
-            gathered[name] = at_hand[base][labeled if name.startswith("labeled_") else rest]
+        if "N" in SIGNALS[base].axes.split() and base in at_hand:
+            rows = labeled if name.startswith("labeled_") else rest
+            gathered[name] = take_samples(base, at_hand[base], rows)
+        elif name in at_hand:
+            gathered[name] = at_hand[name]
     return gathered
 
 
