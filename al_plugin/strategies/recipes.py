@@ -27,6 +27,11 @@ RECIPES: Mapping[str, Triple] = {
     "least_confidence": Triple("single", "least_confidence", "top"),
     "margin": Triple("single", "margin", "top"),
     "entropy": Triple("single", "entropy", "top"),
+    "egl": Triple("single", "egl", "top"),
+    "cal": Triple("single", "cal", "top"),
+    "label_dispersion": Triple("single", "label_dispersion", "top"),
+    "badge": Triple("single", "margin", "badge"),
+    "softmax_margin": Triple("single", "margin", "softmax"),
     "coreset": Triple("single", "margin", "kcenter_greedy"),
     "typiclust": Triple("single", "margin", "typiclust"),
 }

@@ -70,6 +70,63 @@ def scored(oracle):
     return cases
 
 
+def ratio(logs):
+    first, second = sorted(map(probability, logs), reverse=True)[:2]
+    return second / first
+
+
+EMBEDDINGS = [[0, 0], [1, 0], [0, -2], [3, 4], [-1, 1], [2, 2], [5, 0], [1, 7], [-3, 0], [0, 1], [6, -6]]
+
+
+def gradient_lengths():
+    """Σ_y p_y ‖p - e_y‖ times the norm of (h, 1), the norm of the residual summed class by class."""
+    logs = [[stored_log(p) for p in row] for row in PREDICTIONS]
+    scores = []
+    for row, hidden in zip(logs, EMBEDDINGS, strict=True):
+        p = [probability(log) for log in row]
+        total = Decimal(0)
+        for y in range(len(p)):
+            total += p[y] * sum((p[c] - (c == y)) ** 2 for c in range(len(p))).sqrt()
+        scores.append(float(total * Decimal(1 + sum(one * one for one in hidden)).sqrt()) + 0.0)
+    written = [["-inf" if log == float("-inf") else log for log in row] for row in logs]
+    return [
+        {
+            "name": "four classes",
+            "signals": {"log_probs": written, "embeddings": EMBEDDINGS},
+            "expected": {"scores": scores, "tolerance": 1e-12},
+        }
+    ]
+
+
+def contrastive():
+    """Mean KL(neighbour, candidate) over the two nearest labelled, by sorting all distances."""
+    rows = [row for row in PREDICTIONS if all(row)]
+    logs = [[stored_log(p) for p in row] for row in rows]
+    places = EMBEDDINGS[: len(rows)]
+    labeled, at = [logs[0], logs[1], logs[2], logs[3]], [[0, 0], [10, 1], [2, 9], [-7, -8]]
+    scores = []
+    for own, place in zip(logs, places, strict=True):
+        near = sorted(range(4), key=lambda one: (squared(place, at[one]), one))[:2]
+        terms = [
+            probability(a) * (Decimal(a) - Decimal(b)) for one in near for a, b in zip(labeled[one], own, strict=True)
+        ]
+        scores.append(float(sum(terms) / 2) + 0.0)
+    signals = {"log_probs": logs, "embeddings": places, "labeled_log_probs": labeled, "labeled_embeddings": at}
+    expected = {"scores": scores, "tolerance": 1e-9}
+    return [{"name": "two neighbours", "signals": signals, "knobs": {"neighbours": 2}, "expected": expected}]
+
+
+def dispersion():
+    values = [0.0, 0.5, 0.75, 0.125]
+    return [
+        {
+            "name": "as recorded",
+            "signals": {"pool_dispersion": values},
+            "expected": {"scores": values, "tolerance": 0.0},
+        }
+    ]
+
+
 KEYS = [0, 1, 2**11 - 1, 2**11, 2**32, 2**63 - 1, 2**63, 2**64 - 2**11, 2**64 - 1, 0x9E3779B97F4A7C15]
 
 
@@ -101,6 +158,57 @@ def random_picks():
             "expected": {"inclusions": 4.5},
         }
     ]
+
+
+def gradients():
+    """Copies have no mass, so what is picked second and third is certain, in which order is not."""
+    sure, unsure = (
+        [stored_log(Fraction(7, 8)), stored_log(Fraction(1, 8))],
+        [stored_log(Fraction(5, 8)), stored_log(Fraction(3, 8))],
+    )
+    return [
+        {
+            "name": "the longest gradient, then the only one that is no copy",
+            "signals": {"log_probs": [sure, unsure, unsure, unsure], "embeddings": [[1], [2], [2], [2]]},
+            "n": 2,
+            "seeds": 20,
+            "expected": {"picks": [1, 0]},
+        },
+        {
+            "name": "length counts the bias and the residual",
+            "signals": {"log_probs": [sure, unsure, unsure], "embeddings": [[4], [1], [1]]},
+            "n": 2,
+            "seeds": 20,
+            # (1/8)² 2 (16 + 1) = .53 against (3/8)² 2 (1 + 1) = .56
+            "expected": {"picks": [1, 0]},
+        },
+    ]
+
+
+def noisy(scores, beta):
+    """Without noise to speak of: the order of scores. With beta 0: everyone equally often."""
+    ranked = sorted(range(len(scores)), key=lambda position: -scores[position])
+    return [
+        {
+            "name": "a great beta gives the best scores in order",
+            "signals": {"scores": scores},
+            "knobs": {"beta": beta},
+            "n": 4,
+            "seeds": 20,
+            "expected": {"picks": ranked[:4]},
+        },
+        {
+            "name": "beta 0 is a uniform draw",
+            "signals": {"scores": scores},
+            "knobs": {"beta": 0.0},
+            "n": 3,
+            "seeds": 2000,
+            "expected": {"inclusions": 4.5},
+        },
+    ]
+
+
+POSITIVE = [0.25, 4.0, 0.5, 2.0, 1.0, 8.0, 0.125]
 
 
 def squared(left, right):
@@ -295,6 +403,14 @@ CASES = {
     "score.margin": lambda: scored(margin),
     "score.entropy": lambda: scored(entropy),
     "score.random": random_scores,
+    "score.ratio": lambda: scored(ratio),
+    "score.egl": gradient_lengths,
+    "score.cal": contrastive,
+    "score.label_dispersion": dispersion,
+    "select.badge": gradients,
+    "select.power": lambda: noisy(POSITIVE, 1e6),
+    "select.softmax": lambda: noisy(POSITIVE, 1e6),
+    "select.softrank": lambda: noisy(POSITIVE, 1e6),
     "select.top": top,
     "select.random": random_picks,
     "select.kcenter_greedy": kcenter,

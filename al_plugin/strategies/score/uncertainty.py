@@ -55,3 +55,19 @@ def entropy(log_probs: FloatsNC) -> FloatsN:
     s = -Σ_c p_c log p_c in nats, with 0·log 0 = 0. Range [0, log C].
     """
     return information.entropy(log_probs)
+
+
+@strategy(
+    "ratio",
+    reference="Settles (2009), ratio form of best-versus-second-best",
+    cost="O(N C)",
+    use="As margin, where the total of the two best should not matter.",
+    certain=True,
+)
+def ratio(log_probs: FloatsNC) -> FloatsN:
+    """High where the second best class is nearly as probable as the best.
+
+    s = p₍₂₎ / p₍₁₎. Range [0, 1]: 1 iff the two best classes tie, 0 for a certain prediction.
+    """
+    first, second = information.top_two(log_probs)
+    return np.exp(second - first)

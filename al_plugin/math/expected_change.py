@@ -1,0 +1,77 @@
+"""Gradients of a linear softmax head, kept as factors: ∇ℓ(x, y) = (p - e_y) ⊗ [h, 1].
+
+A product of C · D numbers per sample is never formed: norms and inner products of Kronecker products
+are products of those of their factors.
+"""
+
+import numpy as np
+
+from al_plugin.axes import Floats, FloatsN, FloatsNC, FloatsND, Picks
+from al_plugin.math.geometry import squared_norms
+
+
+def expected_gradient_length(log_probs: FloatsNC, hidden: FloatsND) -> FloatsN:
+    """Expected norm of the head's gradient under the model's own label distribution.
+
+    s = sqrt(‖h‖² + 1) · Σ_y p_y sqrt(‖p‖² - 2 p_y + 1), cross-entropy, head with bias.
+    Shapes (N, C), (N, D) -> (N,). Range [0, sqrt(2 (‖h‖² + 1))); 0 iff p is one-hot.
+    Source: Settles, Craven, Ray (2008), in closed form for a linear head.
+    """
+    logs = log_probs.astype(np.float64)
+    probs = np.exp(logs)
+    # ‖p - e_y‖² = Σ_{c≠y} p_c² + (1 - p_y)², where ‖p‖² - 2 p_y + 1 would cancel to noise. For the best
+    # class the other squares are summed without it, for the rest subtracting loses nothing.
+    rows, best = np.arange(len(probs)), probs.argmax(axis=1)
+    squares = probs**2
+    others = squares.sum(axis=1, keepdims=True) - squares
+    squares[rows, best] = 0.0
+    others[rows, best] = squares.sum(axis=1)
+    length = np.sqrt(others + np.expm1(logs) ** 2)
+    result: Floats = np.sqrt(squared_norms(hidden) + 1.0) * (probs * length).sum(axis=1)
+    return result
+
+
+def gradient_factors(log_probs: FloatsNC, hidden: FloatsND) -> tuple[FloatsNC, FloatsND]:
+    """Factors (p - e_ŷ, [h, 1]) of the gradient at the predicted label, ties to the lower class.
+
+    Shapes (N, C), (N, D) -> (N, C), (N, D + 1), float64.
+    """
+    logs = log_probs.astype(np.float64)
+    rows, best = np.arange(len(logs)), logs.argmax(axis=1)
+    residual = np.exp(logs)
+    residual[rows, best] = np.expm1(logs[rows, best])  # p - 1 without cancellation
+    inputs = np.concatenate([hidden.astype(np.float64), np.ones((len(hidden), 1))], axis=1)
+    return residual, inputs
+
+
+def factored_d2_sampling(residual: FloatsNC, inputs: FloatsND, n: int, rng: np.random.Generator) -> Picks:
+    """k-means++ seeding over the products a_i ⊗ b_i, without forming them.
+
+    The first pick has the largest norm (ties to the first position); each further one is drawn with
+    probability proportional to D², its squared distance to the nearest pick:
+    ‖a⊗h - b⊗g‖² = ‖a‖²‖h‖² + ‖b‖²‖g‖² - 2 <a, b> <h, g>. Where no mass is left (copies of what was
+    picked) the draw is uniform over the rest. O(n N (C + D)) time, O(N) memory beside the factors.
+    Source: Ash et al. (2020); Arthur & Vassilvitskii (2007).
+    """
+    norms = squared_norms(residual) * squared_norms(inputs)
+    nearest = np.full(len(norms), np.inf)
+    free = np.ones(len(norms), dtype=np.bool_)
+    picks = np.empty(n, dtype=np.int64)
+    for step in range(n):
+        if step == 0:
+            pick = int(norms.argmax())
+        else:
+            mass = np.cumsum(nearest)
+            if mass[-1] > 0:
+                pick = int(np.searchsorted(mass, rng.random() * mass[-1], side="right"))
+            else:
+                pick = int(rng.choice(np.flatnonzero(free)))
+        picks[step] = pick
+        free[pick] = False
+        cross = (residual @ residual[pick]) * (inputs @ inputs[pick])
+        distance = norms + norms[pick] - 2.0 * cross
+        # Cancellation leaves about 1e-16 of the norms where copies are at distance 0.
+        distance[distance <= 1e-12 * (norms + norms[pick])] = 0.0
+        np.minimum(nearest, distance, out=nearest)
+        nearest[pick] = 0.0
+    return picks
