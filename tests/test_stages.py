@@ -18,6 +18,7 @@ from conftest import al, stage, tree, truth, turn
 from al_plugin import campaign as inputs
 from al_plugin import commands, layout, store
 from al_plugin.data.pool import sample_table
+from al_plugin.strategies.recipes import RECIPES
 
 
 def query() -> list[dict]:
@@ -80,7 +81,7 @@ def test_only_asked_signals_are_stored(first_round: Path) -> None:
     assert query()[0]["reason"].split("; ")[1].startswith("kcenter_greedy")
 
 
-@pytest.mark.parametrize("recipe", ["random", "least_confidence", "margin", "entropy", "coreset", "typiclust"])
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_selects(recipe: str, first_round: Path) -> None:
     al("oracle")
     set_params("recipe: auto", f"recipe: {recipe}")

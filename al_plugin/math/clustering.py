@@ -8,17 +8,18 @@ from al_plugin.math.geometry import squared_distances
 _BLOCK = 4096
 
 
-def kmeans_plus_plus(points: FloatsND, k: int, rng: np.random.Generator) -> FloatsKD:
-    """k starting centers, each drawn with probability proportional to D².
+def kmeans_plus_plus(points: FloatsND, k: int, rng: np.random.Generator, weights: FloatsN | None = None) -> FloatsKD:
+    """k starting centers, each drawn with probability proportional to weight times D².
 
-    D² is the squared distance to the nearest center drawn before. Where all remaining mass is
-    zero (duplicates only) the draw is uniform. Source: Arthur & Vassilvitskii (2007).
+    D² is the squared distance to the nearest center drawn before; the first center is uniform. Where
+    all remaining mass is zero (duplicates only) the draw is uniform. Weights (N,) are positive, by
+    default 1. Source: Arthur & Vassilvitskii (2007).
     """
     chosen = np.empty(k, dtype=np.int64)
     chosen[0] = rng.integers(len(points))
     nearest = squared_distances(points, points[chosen[:1]])[:, 0]
     for step in range(1, k):
-        mass = np.cumsum(nearest)
+        mass = np.cumsum(nearest if weights is None else nearest * weights)
         if mass[-1] > 0:
             pick = int(np.searchsorted(mass, rng.random() * mass[-1], side="right"))
             chosen[step] = min(pick, len(points) - 1)
@@ -41,8 +42,18 @@ def nearest_index(points: FloatsND, centers: FloatsKD) -> tuple[IntsN, FloatsN]:
     return index, squared
 
 
-def kmeans(points: FloatsND, k: int, rng: np.random.Generator, *, iterations: int = 100) -> tuple[IntsN, FloatsKD]:
+def kmeans(
+    points: FloatsND,
+    k: int,
+    rng: np.random.Generator,
+    *,
+    weights: FloatsN | None = None,
+    iterations: int = 100,
+) -> tuple[IntsN, FloatsKD]:
     """Lloyd's k-means: cluster of each point (N,) and centers (k, D).
+
+    With positive ``weights`` (N,) it minimises Σ_i w_i ‖x_i - c(i)‖²: a weight counts as that many
+    copies of the point.
 
     A cluster that loses all its points takes over the point farthest from its own center.
     Stops when no assignment changes. Needs 1 <= k <= N. Source: Lloyd (1982).
@@ -50,7 +61,7 @@ def kmeans(points: FloatsND, k: int, rng: np.random.Generator, *, iterations: in
     if not 1 <= k <= len(points):
         raise ValueError(f"asked for {k} clusters of {len(points)} points")
     wide = points.astype(np.float64)
-    centers = kmeans_plus_plus(wide, k, rng)
+    centers = kmeans_plus_plus(wide, k, rng, weights)
     assigned = np.full(len(wide), -1, dtype=np.int64)
     for _ in range(iterations):
         updated, squared = nearest_index(wide, centers)
@@ -66,16 +77,20 @@ def kmeans(points: FloatsND, k: int, rng: np.random.Generator, *, iterations: in
         if np.array_equal(updated, assigned):
             break
         assigned = updated
-        centers = cluster_means(wide, assigned, counts)
+        centers = cluster_means(wide, assigned, counts, weights)
     return assigned, centers
 
 
-def cluster_means(points: FloatsND, assigned: IntsN, counts: IntsN) -> FloatsKD:
-    """Mean of each cluster, shape (K, D); points are summed in cluster order."""
+def cluster_means(points: FloatsND, assigned: IntsN, counts: IntsN, weights: FloatsN | None = None) -> FloatsKD:
+    """(Weighted) mean of each cluster, shape (K, D); points are summed in cluster order."""
     order = np.argsort(assigned, kind="stable")
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    sums: Floats = np.add.reduceat(points[order], starts, axis=0)
-    return sums / counts[:, None]
+    if weights is None:
+        sums: Floats = np.add.reduceat(points[order], starts, axis=0)
+        return sums / counts[:, None]
+    totals: Floats = np.add.reduceat(weights[order], starts)
+    sums = np.add.reduceat(points[order] * weights[order, None], starts, axis=0)
+    return sums / totals[:, None]
 
 
 def typicality(points: FloatsND, neighbours: int) -> FloatsN:

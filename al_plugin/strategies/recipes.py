@@ -32,6 +32,8 @@ RECIPES: Mapping[str, Triple] = {
     "label_dispersion": Triple("single", "label_dispersion", "top"),
     "badge": Triple("single", "margin", "badge"),
     "softmax_margin": Triple("single", "margin", "softmax"),
+    "suggestive_annotation": Triple("single", "entropy", "max_cover"),
+    "zhdanov": Triple("single", "margin", "weighted_kmeans"),
     "coreset": Triple("single", "margin", "kcenter_greedy"),
     "typiclust": Triple("single", "margin", "typiclust"),
 }

@@ -208,6 +208,54 @@ def noisy(scores, beta):
     ]
 
 
+def cosine(left, right):
+    """Moved to [0, 1]."""
+    lengths = Decimal(squared(left, [0] * len(left)) * squared(right, [0] * len(right))).sqrt()
+    return (1 + Decimal(sum(a * b for a, b in zip(left, right, strict=True))) / lengths) / 2
+
+
+def covering():
+    """The naive greedy: the whole sum for every member of the shortlist at every step."""
+    points = [[1, 0], [9, 1], [8, -1], [0, 1], [1, 7], [-1, 6], [-5, 1], [-7, -2], [3, -8], [2, -9], [4, 3]]
+    scores = [0.5, 0.875, 0.25, 0.75, 1.0, 0.125, 0.625, 0.0, 0.375, 0.9375, 0.0625]
+    cases = []
+    for n, factor in ((3, 2.0), (4, 1.0), (4, 100.0)):
+        ranked = sorted(range(len(points)), key=lambda one: (-scores[one], one))
+        shortlist, taken = ranked[: min(len(points), int(factor * n))], []
+        while len(taken) < n:
+
+            def covered(one, taken=tuple(taken)):
+                return sum(max(cosine(target, points[at]) for at in (*taken, one)) for target in points)
+
+            left = [one for one in shortlist if one not in taken]
+            taken.append(max(left, key=lambda one: (covered(one), -shortlist.index(one))))
+        signals = {"scores": scores, "embeddings": points}
+        one = {"name": f"{n} of {len(shortlist)}", "signals": signals, "knobs": {"factor": factor}, "n": n}
+        cases.append({**one, "expected": {"picks": taken}})
+    return cases
+
+
+def weighted():
+    """Far blobs, in each one heavy sample: the nearest to the weighted center is the heavy one."""
+    points, scores = [], []
+    for center, heavy in (((0, 0), 0), ((100_000, 0), 3), ((0, 100_000), 2)):
+        members = blob(center, CROSS[:5])
+        points += members
+        scores += [1.0 - len(points) / 1024 if at == heavy else 0.25 for at in range(5)]
+    heaviest = sorted((at for at, score in enumerate(scores) if score > 0.5), key=lambda at: -scores[at])
+    beyond = [[500_000, 500_000]]  # outside the shortlist, so it gets no cluster
+    return [
+        {
+            "name": "one heavy sample per blob, best score first",
+            "signals": {"scores": [*scores, 0.125], "embeddings": points + beyond},
+            "knobs": {"factor": 5.0},
+            "n": 3,
+            "seeds": 20,
+            "expected": {"picks": heaviest},
+        }
+    ]
+
+
 POSITIVE = [0.25, 4.0, 0.5, 2.0, 1.0, 8.0, 0.125]
 
 
@@ -408,6 +456,8 @@ CASES = {
     "score.cal": contrastive,
     "score.label_dispersion": dispersion,
     "select.badge": gradients,
+    "select.max_cover": covering,
+    "select.weighted_kmeans": weighted,
     "select.power": lambda: noisy(POSITIVE, 1e6),
     "select.softmax": lambda: noisy(POSITIVE, 1e6),
     "select.softrank": lambda: noisy(POSITIVE, 1e6),

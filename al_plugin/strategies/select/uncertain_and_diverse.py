@@ -1,0 +1,70 @@
+"""First the most informative candidates, then a batch among them that is spread out."""
+
+from typing import Annotated
+
+import numpy as np
+
+from al_plugin.axes import FloatsN, FloatsND, Picks
+from al_plugin.math.clustering import kmeans
+from al_plugin.math.geometry import squared_distances
+from al_plugin.math.submodular import facility_location, unit_rows
+from al_plugin.strategies.registry import Range, strategy
+
+
+@strategy(
+    "max_cover",
+    reference="Yang, Zhang, Chen, Zhang, Chen (2017), suggestive annotation",
+    cost="O(factor n N D)",
+    use="Segmentation and other redundant pools: uncertain samples that represent the rest.",
+    greedy=False,
+)
+def max_cover(
+    scores: FloatsN, embeddings: FloatsND, n: int, *, factor: Annotated[float, Range(1, None)] = 2.0
+) -> Picks:
+    """Among the factor · n best scores, greedily those that cover all candidates best.
+
+    maximise Σ_{x in candidates} max_{a in S} sim(a, x) with S within the shortlist and sim the cosine
+    moved to [0, 1]. factor 1 is the best scores, a factor above N / n plain facility location.
+    """
+    shortlist = _shortlist(scores, n, factor)
+    units = unit_rows(embeddings)
+    picks, _ = facility_location(units, units[shortlist], n)
+    return shortlist[picks]
+
+
+@strategy(
+    "weighted_kmeans",
+    reference="Zhdanov (2019), diverse mini-batch active learning",
+    cost="O(factor n² D) per k-means iteration",
+    use="Large batches: informative and spread out, independent of the pool's size after scoring.",
+)
+def weighted_kmeans(
+    scores: FloatsN,
+    embeddings: FloatsND,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    factor: Annotated[float, Range(1, None)] = 10.0,
+) -> Picks:
+    """Of the factor · n best scores, n weighted clusters; from each the sample nearest its center.
+
+    Weights are scores moved to [2⁻²⁰, 1] over the shortlist. Best score first.
+    """
+    shortlist = _shortlist(scores, n, factor)
+    points, best = embeddings[shortlist].astype(np.float64), scores[shortlist]
+    spread = float(best.max() - best.min())
+    weights = np.maximum((best - best.min()) / spread, 2.0**-20) if spread > 0 else np.ones(len(best))
+    assigned, centers = kmeans(points, n, rng, weights=weights)
+    picks = []
+    for cluster in range(n):
+        members = np.flatnonzero(assigned == cluster)
+        gaps = squared_distances(points[members], centers[cluster : cluster + 1])[:, 0]
+        picks.append(int(members[gaps.argmin()]))
+    chosen: Picks = shortlist[np.sort(np.array(picks))]
+    return chosen
+
+
+def _shortlist(scores: FloatsN, n: int, factor: float) -> Picks:
+    """Positions of the factor · n best scores, best first, ties to the first position."""
+    size = min(len(scores), max(n, int(factor * n)) if factor * n < len(scores) else len(scores))
+    return np.argsort(-scores, kind="stable")[:size]
