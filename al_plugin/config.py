@@ -53,9 +53,10 @@ class Train:
 
 @dataclass(frozen=True)
 class Score:
-    """How the pool is scored. ``strategy`` null: the recipe's."""
+    """How the pool is scored. ``strategy`` null: the recipe's. ``passes``: posterior samples, T."""
 
     strategy: str | None = None
+    passes: int = 20
     knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -108,6 +109,7 @@ _LIMITS: Mapping[str, registry.Range] = {
     "train.lr": registry.Range(1e-12, None),
     "train.weight_decay": registry.Range(0, None),
     "train.dynamics_every": registry.Range(0, None),
+    "score.passes": registry.Range(2, 10_000),
     "select.n": registry.Range(1, None),
     "select.random_share": registry.Range(0, 1),
     "select.annotators": registry.Range(1, None),

@@ -25,6 +25,7 @@ class Signal:
 
 SIGNALS: Mapping[str, Signal] = {
     "log_probs": Signal("N C", "model", "log of the predicted class probabilities, nats"),
+    "mc_log_probs": Signal("T N C", "model", "log-probabilities of T posterior samples, nats"),
     "labeled_log_probs": Signal("L C", "model", "the same for the labelled samples"),
     "embeddings": Signal("N D", "model", "input of the model's last linear layer"),
     "labeled_embeddings": Signal("L D", "model", "the same for the labelled samples"),
@@ -44,7 +45,7 @@ SIGNALS: Mapping[str, Signal] = {
 }
 
 # -inf is a legitimate value here: log of a zero probability, and a score of "never".
-_MINUS_INFINITY_ALLOWED = frozenset({"log_probs", "labeled_log_probs", "scores"})
+_MINUS_INFINITY_ALLOWED = frozenset({"log_probs", "labeled_log_probs", "mc_log_probs", "scores"})
 
 
 def check_signal(name: str, values: np.ndarray, ids: np.ndarray | None, sizes: dict[str, int]) -> None:

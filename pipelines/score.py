@@ -17,9 +17,9 @@ def score_pool(params: Params) -> None:
     recipes.check_pairing(*chosen, fitted=card["fitted"])
     _, by_score, by_select = chosen
     weights, dispersion = campaign.read_weights(), campaign.read_dispersion()
-    knobs = params.knobs_of(by_score)
     pool = campaign.read_pool()
-    scored = score(pool, card, weights, dispersion, labeled, by_score, by_select, knobs, shared.seed)
+    settings = (params.knobs_of(by_score), shared.seed, params.score.passes)
+    scored = score(pool, card, weights, dispersion, labeled, by_score, by_select, *settings)
     for part, table in scored.tables.items():
         store.write_table(Path(layout.SCORES, f"{part}.parquet"), table)
         for name, values in scored.signals[part].items():

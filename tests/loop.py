@@ -48,7 +48,7 @@ def one_round(
     task = {k: getattr(params.train, k) for k in ("epochs", "batch_size", "lr", "weight_decay", "dynamics_every")}
     task |= {"threads": 1, "seed": seeds.number(campaign.seed, number, "train")}
     trained = train(pool, chosen_labels, evaluation, campaign.classes, by_train, task, {}, number)
-    scored = score(pool, trained.card, trained.weights, None, chosen_labels, by_score, by_select, {}, campaign.seed)
+    scored = score(pool, trained.card, trained.weights, None, chosen_labels, by_score, by_select, {}, campaign.seed, 20)
     part = scored.tables["part-00000"]
     values = part.column("score")
     board = Scoreboard(

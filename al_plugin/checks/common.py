@@ -177,10 +177,11 @@ def not_finite_refused(strategy: Strategy) -> None:
         never = () if name.endswith("log_probs") or name == "scores" else (-np.inf,)
         for bad in (np.nan, np.inf, *never):
             spoilt = values.copy()
-            row = len(spoilt) // 2
-            spoilt[row] = bad
+            along = pools.axes(name).index("N") if "N" in pools.axes(name) else 0
+            row = spoilt.shape[along] // 2
+            np.moveaxis(spoilt, along, 0)[row] = bad
             message = _signal_error(strategy, pools.with_signal(given, name, spoilt))
-            where = str(given.ids[row]) if pools.axes(name)[0] == "N" else str(row)
+            where = str(given.ids[row]) if "N" in pools.axes(name) else str(row)
             require(name in message and "1 of" in message, f"{bad} in {name} is not refused by name: {message!r}")
             require(where in message, f"{bad} in {name}: the error does not say where: {message!r}")
 

@@ -8,6 +8,9 @@ import numpy as np
 from al_plugin.axes import Floats, Ints
 from al_plugin.math.dynamics import DispersionStream, ForgettingStream
 
+# Rows per forward pass. Matrix products change in the last bit with it, so the grid never varies.
+BATCH = 1024
+
 
 @dataclass(frozen=True)
 class TrainingTask:

@@ -13,6 +13,7 @@ from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Labeled
 from al_plugin.errors import SignalError
 from al_plugin.math.sampling import id_hashes, mixed_keys
+from al_plugin.models.posterior import dropout_masks, mc_log_probs
 from al_plugin.models.restore import model_signals
 from al_plugin.rounds import seeds
 from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
@@ -27,6 +28,10 @@ SCORES = pa.schema(
     ],
     metadata={"al.schema": "scores/1"},
 )
+
+
+# Rows per block of posterior samples; a multiple of the batch grid of models.forward.
+_BLOCK = 8192
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ def score(
     select_strategy: Strategy,
     knobs: Mapping[str, Any],
     seed: int,
+    passes: int,
 ) -> Scored:
     """Score every pool row, labelled ones included, in pool order.
 
@@ -67,7 +73,12 @@ def score(
         at_hand["sample_keys"] = sample_keys(pool, seed, card["round"], "scores")
     if any(name.startswith("labeled_") or name == "labels" for name in score_strategy.signals):
         at_hand |= _of_labeled(score_strategy, at_hand, pool.positions(labeled.sample_ids), labeled)
-    values = _scores(score_strategy, knobs, at_hand, pool, fitted=card["fitted"])
+    values: Floats | None
+    if card["fitted"] and "mc_log_probs" in score_strategy.signals:
+        masks = dropout_masks(card, passes, seeds.generator(seed, card["round"], "posterior"))
+        values = _streamed(score_strategy, knobs, at_hand, pool, weights, masks)
+    else:
+        values = _scores(score_strategy, knobs, at_hand, pool, fitted=card["fitted"])
     stored = {
         name: at_hand[name]
         for name in sorted(wanted)
@@ -141,6 +152,25 @@ def _scores(
     if not fitted and strategy.model_signals:
         return None
     return run_score(strategy, at_hand, knobs, pool.ids)
+
+
+def _streamed(
+    strategy: Strategy,
+    knobs: Mapping[str, Any],
+    at_hand: Mapping[str, np.ndarray],
+    pool: Pool,
+    weights: Mapping[str, np.ndarray],
+    masks: Floats,
+) -> Floats:
+    """Scores from posterior samples, block by block of the pool: T x N x C is never held."""
+    values = np.empty(len(pool))
+    for start in range(0, len(pool), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(pool)))
+        block = {name: at_hand[name] for name in strategy.signals if name in at_hand}
+        block |= {n: take_samples(n, v, rows) for n, v in block.items() if "N" in SIGNALS[n].axes.split()}
+        block["mc_log_probs"] = mc_log_probs(weights, at_hand["embeddings"][rows], masks)
+        values[rows] = run_score(strategy, block, knobs, pool.ids[rows])
+    return values
 
 
 def _bases(strategy: Strategy) -> set[str]:

@@ -116,6 +116,55 @@ def contrastive():
     return [{"name": "two neighbours", "signals": signals, "knobs": {"neighbours": 2}, "expected": expected}]
 
 
+# Four posterior samples of seven predictions: agreement, sure disagreement, zeros, one rebel.
+HALF, SURE = [Fraction(1, 2), Fraction(1, 2), Fraction(0)], [Fraction(1), Fraction(0), Fraction(0)]
+OTHER, THIRD = [Fraction(0), Fraction(0), Fraction(1)], [Fraction(1, 4), Fraction(1, 4), Fraction(1, 2)]
+NEAR, FAR = [Fraction(5, 8), Fraction(1, 4), Fraction(1, 8)], [Fraction(1, 8), Fraction(1, 4), Fraction(5, 8)]
+MEMBERS = [
+    [SURE, SURE, HALF, THIRD, NEAR, NEAR, THIRD],
+    [SURE, OTHER, HALF, THIRD, NEAR, FAR, NEAR],
+    [SURE, SURE, SURE, THIRD, NEAR, NEAR, FAR],
+    [SURE, OTHER, OTHER, THIRD, FAR, FAR, SURE],
+]
+
+
+def nats(shares):
+    return -sum((share * share.ln() for share in shares if share), Decimal(0))
+
+
+def committee(oracle):
+    logs = [[[stored_log(p) for p in row] for row in member] for member in MEMBERS]
+    scores = [float(oracle([member[at] for member in logs])) + 0.0 for at in range(len(MEMBERS[0]))]
+    written = [[["-inf" if log == float("-inf") else log for log in row] for row in member] for member in logs]
+    expected = {"scores": scores, "tolerance": 1e-12}
+    return [{"name": "four members", "signals": {"mc_log_probs": written}, "expected": expected}]
+
+
+def consensus(rows):
+    return [sum(probability(row[c]) for row in rows) / len(rows) for c in range(len(rows[0]))]
+
+
+def information(rows):
+    return nats(consensus(rows)) - sum(nats([probability(log) for log in row]) for row in rows) / len(rows)
+
+
+def ballots(rows):
+    """Shares of votes; classes that tie at the top share one."""
+    shares = [Decimal(0)] * len(rows[0])
+    for row in rows:
+        best = [c for c, log in enumerate(row) if log == max(row)]
+        for c in best:
+            shares[c] += Decimal(1) / len(best) / len(rows)
+    return shares
+
+
+def deviation(rows):
+    mean, total = consensus(rows), Decimal(0)
+    for c in range(len(mean)):
+        total += (sum((probability(row[c]) - mean[c]) ** 2 for row in rows) / len(rows)).sqrt()
+    return total / len(mean)
+
+
 def dispersion():
     values = [0.0, 0.5, 0.75, 0.125]
     return [
@@ -451,6 +500,12 @@ CASES = {
     "score.margin": lambda: scored(margin),
     "score.entropy": lambda: scored(entropy),
     "score.random": random_scores,
+    "score.bald": lambda: committee(information),
+    "score.qbc_kl": lambda: committee(information),
+    "score.consensus_entropy": lambda: committee(lambda rows: nats(consensus(rows))),
+    "score.vote_entropy": lambda: committee(lambda rows: nats(ballots(rows))),
+    "score.variation_ratio": lambda: committee(lambda rows: 1 - max(ballots(rows))),
+    "score.mean_std": lambda: committee(deviation),
     "score.ratio": lambda: scored(ratio),
     "score.egl": gradient_lengths,
     "score.cal": contrastive,

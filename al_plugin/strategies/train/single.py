@@ -14,7 +14,7 @@ from al_plugin.strategies.registry import Range, strategy
     reference="cross-entropy with AdamW; dynamics after Toneva et al. (2019)",
     cost="O(epochs · L) steps, and one pass over the pool per recorded epoch",
     use="The default: fast, and what most scores need.",
-    provides=("log_probs", "embeddings", "pool_dispersion"),
+    provides=("log_probs", "embeddings", "mc_log_probs", "pool_dispersion"),
 )
 def single(
     task: TrainingTask,
