@@ -23,8 +23,9 @@ def git(*arguments: str, cwd: str | Path = ".") -> str:
     except FileNotFoundError:
         raise CampaignError("git is not installed", change="install git") from None
     if done.returncode:
-        words = done.stderr.decode(errors="replace").strip().splitlines()
-        raise CampaignError(f"git {arguments[0]} failed: {words[-1] if words else 'no reason given'}")
+        words = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        said = next((line for line in words if line.startswith(("fatal:", "error:"))), words[-1])
+        raise CampaignError(f"git {arguments[0]} failed: {said}")
     return done.stdout.decode(errors="surrogateescape").strip()
 
 

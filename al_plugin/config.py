@@ -139,6 +139,8 @@ def read_yaml(content: bytes, where: str) -> Any:
     """Any YAML document, safely, or ParamsError naming the line."""
     try:
         return yaml.load(content, _Loader)  # noqa: S506  (a SafeLoader)
+    except TypeError as error:
+        raise ParamsError(f"{where} has a key that is no text ({error})") from error
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         at = f" line {line + 1}" if line is not None else ""

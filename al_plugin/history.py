@@ -36,6 +36,8 @@ def past_rounds() -> dict[int, PastRound]:
     adds labels does not.
     """
     found: dict[int, PastRound] = {}
+    if commands.git_bytes("rev-parse", "--verify", "--quiet", "HEAD") is None:
+        return found  # nothing is committed yet
     log = commands.git("rev-list", "--first-parent", "HEAD", "--", layout.DVC_LOCK, layout.MANIFESTS)
     for commit in log.split():
         past = _round_at(commit)
@@ -64,19 +66,47 @@ def cache_folder() -> Path:
     return Path(".dvc/cache/files/md5")
 
 
+def pinned_manifests() -> str | None:
+    """DVC's hash of data/manifests that the working tree's dvc.lock was written for."""
+    path = Path(layout.DVC_LOCK)
+    if not path.is_file():
+        return None
+    lock = read_yaml(path.read_bytes(), layout.DVC_LOCK) or {}
+    deps = lock.get("stages", {}).get("merge-labels", {}).get("deps", [])
+    return next((entry.get("md5") for entry in deps if entry["path"] == layout.MANIFESTS), None)
+
+
+def present_manifests() -> str:
+    """The same of the folder as it is now."""
+    folder = Path(layout.MANIFESTS)
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    digests = {str(path.relative_to(folder)): _md5(path.read_bytes()) for path in files}
+    return _folder_hash(digests)
+
+
 def _round_at(commit: str) -> PastRound | None:
-    content = commands.git_bytes("show", f"{commit}:{layout.DVC_LOCK}")
+    content = commands.git_bytes("show", f"{commit}:./{layout.DVC_LOCK}")
     if content is None:
         return None
     lock = read_yaml(content, f"{commit[:9]}:{layout.DVC_LOCK}")
     stages = (lock or {}).get("stages", {})
     if not {"merge-labels", "train", "score", "select"} <= set(stages):
         return None
+    if not _whole(stages):
+        return None
     pinned = {entry["path"]: entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
     blobs = _tree(commit, layout.MANIFESTS)
     if pinned.get(layout.MANIFESTS) != _directory_hash(blobs):
         return None
     return PastRound(len({name.split("/")[0] for name in blobs if name.startswith("round_")}), commit, lock)
+
+
+def _whole(stages: dict[str, Any]) -> bool:
+    """Whether every stage of the round read what the others wrote: no repro stopped half way."""
+    loop = [stages[name] for name in ("merge-labels", "train", "score", "select")]
+    written = {entry["path"]: entry.get("md5") for stage in loop for entry in stage.get("outs", [])}
+    read = [(entry["path"], entry.get("md5")) for stage in loop for entry in stage.get("deps", [])]
+    return all(written.get(path, digest) == digest for path, digest in read)
 
 
 def _tree(commit: str, folder: str) -> dict[str, str]:
@@ -88,9 +118,12 @@ def _tree(commit: str, folder: str) -> dict[str, str]:
 
 def _directory_hash(blobs: dict[str, str]) -> str:
     """DVC's hash of a folder: MD5 over the sorted list of its files' MD5s, as JSON."""
-    digests = _md5s(tuple(blobs.values()))
-    names = sorted(blobs)
-    entries = [{"md5": digests[blobs[name]], "relpath": name} for name in names]
+    known = _md5s(tuple(blobs.values()))
+    return _folder_hash({name: known[blob] for name, blob in blobs.items()})
+
+
+def _folder_hash(digests: dict[str, str]) -> str:
+    entries = [{"md5": digests[name], "relpath": name} for name in sorted(digests)]
     return f"{_md5(json.dumps(entries, sort_keys=True).encode())}.dir"
 
 

@@ -1,5 +1,6 @@
 """Taking in a label batch: read it, pass it through the gate, file it whole or not at all."""
 
+import fcntl
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class RefusedRow:
     line: int
     sample_id: str
     annotator: str
+    label: str
     reasons: tuple[str, ...]
     remedies: tuple[str, ...]
 
@@ -58,7 +60,15 @@ def take_in(path: Path, params: Params, *, annotator: str = "", quarantine: bool
 
 
 def take_in_sheet(sheet: Sheet, params: Params, *, quarantine: bool = False) -> Intake:
-    """The same for answers already parsed."""
+    """The same for answers already parsed. One at a time: batches are numbered by what is filed."""
+    lock = Path(layout.PRIVATE, "locks", "labels.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w", encoding="utf-8") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        return _take_in(sheet, params, quarantine=quarantine)
+
+
+def _take_in(sheet: Sheet, params: Params, *, quarantine: bool) -> Intake:
     rounds = ledger.read_rounds(interrupted=True)
     queries = ledger.queries_by_round(rounds)
     unfiled = _unfiled_query(queries)
@@ -67,6 +77,7 @@ def take_in_sheet(sheet: Sheet, params: Params, *, quarantine: bool = False) -> 
     known = len(sheet.answers) - len(new)
     if not new:
         ledger.file(())  # finishes what an interrupted filing left
+        stage()
         return Intake((), known, sheet.blank, sheet.ignored_columns, (), ())
     fallback = Counter(_round(answer, queries, max(queries, default=1)) for answer in new).most_common(1)[0][0]
     routed = [(_round(answer, queries, fallback), answer) for answer in new]
@@ -78,22 +89,23 @@ def take_in_sheet(sheet: Sheet, params: Params, *, quarantine: bool = False) -> 
         return Intake((), known, sheet.blank, sheet.ignored_columns, refused, warnings)
     if {number for number, _ in routed} & set(unfiled):
         ledger.file_query()
-    stage(ledger.file(planned))
+    ledger.file(planned)
+    stage()
     return Intake(tuple(planned), known, sheet.blank, sheet.ignored_columns, refused, warnings)
 
 
-def stage(paths: Sequence[Path]) -> None:
-    """``git add`` the paths (and removals); labels that live in DVC go there first."""
-    names = [str(path) for path in paths]
-    if ledger.labels_in_dvc() and any(name.startswith(f"{layout.LABELS}/") for name in names):
+def stage() -> None:
+    """``git add`` everything under data/labels, manifests and queries; labels in DVC go there first.
+
+    All of it, so that what an earlier, interrupted command filed is staged too.
+    """
+    folders = [layout.MANIFESTS, layout.QUERIES]
+    if ledger.labels_in_dvc():
         commands.dvc("add", layout.LABELS)
-        names = [name for name in names if not name.startswith(f"{layout.LABELS}/")] + [layout.LABELS_DVC]
-    present = [name for name in names if Path(name).exists()]
-    gone = [name for name in names if not Path(name).exists()]
-    if present:
-        commands.git("add", "--", *present)
-    if gone:
-        commands.git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", *gone)
+        folders.append(layout.LABELS_DVC)
+    else:
+        folders.append(layout.LABELS)
+    commands.git("add", "--all", "--", *folders)
 
 
 def write_docs(params: Params) -> Path:
@@ -123,17 +135,28 @@ def _without_known(sheet: Sheet, rounds: Sequence[LabelRound]) -> tuple[list[Ans
 
     A spreadsheet that grew is offered whole again; its old rows are no corrections.
     """
-    filed = {
-        (answer.query_id, answer.annotator, answer.status, answer.label)
-        for file in gate.answered_files(rounds)
+    files = gate.answered_files(rounds)
+    replaced = gate.superseded(files)
+    word_for_word = {_words(answer) for file in files for answer in file.answers}
+    standing = {
+        _words(answer)[:4]
+        for file in files
         for answer in file.answers
+        if (file.round, file.stem, answer.query_id, answer.annotator) not in replaced
     }
-    pairs = [
-        (answer, line)
-        for answer, line in zip(sheet.answers, sheet.lines, strict=True)
-        if answer.supersedes or (answer.query_id, answer.annotator, answer.status, answer.label) not in filed
-    ]
+    pairs: list[tuple[Answer, int]] = []
+    seen: set[tuple[str, ...]] = set()
+    for answer, line in zip(sheet.answers, sheet.lines, strict=True):
+        words = _words(answer)
+        known = words in word_for_word if answer.supersedes else words[:4] in standing
+        if not known and words not in seen:  # a row that stands twice word for word is one answer
+            seen.add(words)
+            pairs.append((answer, line))
     return [answer for answer, _ in pairs], [line for _, line in pairs]
+
+
+def _words(answer: Answer) -> tuple[str, ...]:
+    return (answer.query_id, answer.annotator, answer.status, answer.label, answer.supersedes)
 
 
 def _round(answer: Answer, queries: Queries, fallback: int) -> int:
@@ -162,6 +185,6 @@ def _judge(
     refused = []
     for refusal in gate.refusals(outcomes):
         bad = flat[refusal.position]
-        row = RefusedRow(line_of[id(bad)], bad.sample_id, bad.annotator, refusal.reasons, refusal.remedies)
+        row = RefusedRow(line_of[id(bad)], bad.sample_id, bad.annotator, bad.label, refusal.reasons, refusal.remedies)
         refused.append(row)
     return outcomes, tuple(sorted(refused, key=lambda row: row.line))

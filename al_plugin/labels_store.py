@@ -1,5 +1,7 @@
 """Where label rounds live: in Git (default), or under DVC when they outgrow it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from al_plugin import commands, layout, ledger, store
@@ -9,35 +11,65 @@ _IGNORE_LINE = f"/{layout.LABELS}"
 
 
 def to_dvc() -> None:
-    """Put data/labels under DVC; manifests stay in Git, so that a clone without them is refused."""
+    """Put data/labels under DVC; manifests stay in Git, so that a clone without them is refused.
+
+    Safe to stop and to run again: DVC has the files before Git's index lets go of them.
+    """
     commands.require_git()
     commands.require_dvc()
     ledger.read_rounds()
     _refuse_uncommitted()
-    commands.git("rm", "-r", "--quiet", "--cached", "--", layout.LABELS)
-    # Ignored by the root .gitignore, so that DVC writes none of its own inside data/.
-    ignore = Path(".gitignore")
-    text = ignore.read_text(encoding="utf-8") if ignore.is_file() else ""
-    if _IGNORE_LINE not in text.splitlines():
-        store.write_bytes(ignore, f"{text.rstrip()}\n{_IGNORE_LINE}\n".lstrip().encode())
-    commands.dvc("add", layout.LABELS)
+    # dvc add refuses what Git tracks, so the pointer is made beside an index of its own.
+    with _without_labels_in_index():
+        _ignore(present=True)
+        commands.dvc("add", layout.LABELS)
+    commands.git("rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS)
     commands.git("add", "--", layout.LABELS_DVC, ".gitignore")
 
 
 def to_git() -> None:
-    """Bring data/labels back into Git."""
+    """Bring data/labels back into Git. Safe to stop and to run again."""
     commands.require_git()
     ledger.read_rounds()
-    ignore = Path(".gitignore")
-    kept = [line for line in ignore.read_text(encoding="utf-8").splitlines() if line != _IGNORE_LINE]
-    commands.dvc("remove", layout.LABELS_DVC)
-    store.write_bytes(ignore, ("\n".join(kept) + "\n").encode())
-    commands.git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS_DVC)
+    _ignore(present=False)
     commands.git("add", "--", layout.LABELS, ".gitignore")
+    Path(layout.LABELS_DVC).unlink(missing_ok=True)
+    commands.git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS_DVC)
+
+
+@contextmanager
+def _without_labels_in_index() -> Iterator[None]:
+    """Take data/labels out of Git's index while the block runs; put it back if the block fails."""
+    commands.git("rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS)
+    try:
+        yield
+    except BaseException:
+        _ignore(present=False)
+        commands.git("reset", "--quiet", "--", layout.LABELS)
+        raise
+
+
+def _ignore(*, present: bool) -> None:
+    """Hold, or do not hold, the line that keeps data/labels out of Git (and DVC from writing its own)."""
+    path = Path(".gitignore")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    kept = [line for line in lines if line != _IGNORE_LINE]
+    store.write_bytes(path, ("\n".join([*kept, _IGNORE_LINE] if present else kept) + "\n").encode())
 
 
 def _refuse_uncommitted() -> None:
-    if commands.git("status", "--porcelain", "--", layout.LABELS, layout.MANIFESTS):
+    """Changes must be committed first; labels that are gone from the index alone were never lost."""
+    changed = commands.git("status", "--porcelain", "--", layout.LABELS, layout.MANIFESTS).splitlines()
+    # "D " with the file still there, or "??": what a killed move of labels leaves behind.
+    left = [line for line in changed if not (line.startswith("D ") and Path(line[3:].strip('"')).exists())]
+    committed = set(commands.git("ls-tree", "-r", "--name-only", "HEAD", "--", layout.LABELS).splitlines())
+    left = [line for line in left if not (line.startswith("?? ") and _all_committed(line[3:].strip('"'), committed))]
+    if left:
         raise CampaignError(
             f"{layout.LABELS} has changes that are not committed", change="commit them before moving the rounds"
         )
+
+
+def _all_committed(path: str, committed: set[str]) -> bool:
+    files = [path] if Path(path).is_file() else [str(file) for file in Path(path).rglob("*") if file.is_file()]
+    return all(file in committed for file in files)

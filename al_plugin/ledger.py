@@ -80,6 +80,8 @@ def file_query() -> tuple[int, tuple[QueryRow, ...], bool]:
         return number, from_jsonl(content, layout.filed_query(number)), False
     content = store.read_bytes(layout.QUERY, "run dvc repro to select a query")
     rows = from_jsonl(content, layout.QUERY)
+    if not rows:
+        raise LabelError("the query is empty: every sample is labelled or pending", change="add a pool part or release")
     asked = {query.query_id[:5] for query in rows}
     if asked != {f"r{number:04d}"}:
         raise LabelError(
@@ -107,6 +109,10 @@ def withdraw_query() -> tuple[int, Path]:
 def release(query_ids: Iterable[str]) -> list[str]:
     """Let pending or skipped queries be asked again: their ids go into data/queries/released.txt."""
     have = released()
+    asked = {row.query_id for label_round in read_rounds() for row in label_round.query}
+    unknown = sorted(set(query_ids) - asked)
+    if unknown:
+        raise LabelError(f"{', '.join(unknown[:3])} was never asked", change="merged/asked.parquet lists what was")
     new = sorted(set(query_ids) - have)
     if new:
         lines = sorted(have | set(new))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from al_plugin import history, layout, ledger
+from al_plugin.errors import AlError
 
 
 @dataclass(frozen=True)
@@ -75,16 +76,21 @@ def draw(points: tuple[Point, ...], width: int = 40) -> list[str]:
 
 
 def _query_and_next(number: int, labels: dict[str, Any]) -> tuple[str, str]:
-    merged = labels.get("round")
-    if merged is None or not Path(layout.QUERY).is_file():
+    try:
+        ledger.read_rounds()
+    except AlError as error:
+        return "none", f"mend the label rounds: {error}"
+    pinned = history.pinned_manifests()
+    if labels.get("round") is None or not Path(layout.QUERY).is_file():
         return "none", "dvc repro"
-    if merged != number:
-        return f"stale: labels of round {number} came in since", "dvc repro"
+    if labels.get("round") != number or (pinned is not None and pinned != history.present_manifests()):
+        return "stale: labels came in since", "dvc repro"
     filed = ledger.filed_query(number + 1)
     if filed is not None:
-        count = len(filed.splitlines())
-        return f"{count} samples, handed out", "fill in the CSV, then al labels add FILE"
+        return f"{len(filed.splitlines())} samples, handed out", "fill in the CSV, then al labels add FILE"
     count = len(Path(layout.QUERY).read_bytes().splitlines())
+    if count == 0:
+        return "empty: every sample is labelled or pending", "add a pool part, al query release IDs, or finish here"
     return f"{count} samples, not handed out yet", f"al query export round_{number + 1:04d}.csv"
 
 

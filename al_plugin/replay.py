@@ -27,16 +27,26 @@ class Difference:
 def replay(past: history.PastRound) -> tuple[int, Difference | None]:
     """Recompute a round from its data alone; the number of outputs compared, and what differs.
 
-    The clone gets the source data (pool, evaluation set, labels) from this repository's DVC cache
-    or remote, never a stage's output and never the run-cache.
+    The clone gets the source data (pool, evaluation set, labels) from this repository's DVC cache,
+    never a stage's output and never the run-cache.
     """
     with clone_at(past.commit) as folder:
         sources = sorted(str(path.relative_to(folder)) for path in folder.glob("data/*.dvc"))
         if sources:
-            commands.dvc("pull", "--remote", "replayed", *sources, cwd=folder)
+            pull(folder, *sources)
         commands.dvc("repro", "--no-run-cache", "select", cwd=folder)
         rebuilt = read_yaml((folder / layout.DVC_LOCK).read_bytes(), layout.DVC_LOCK)
     return sum(len(past.lock["stages"][name].get("outs", [])) for name in STAGES), _first_difference(past.lock, rebuilt)
+
+
+def pull(folder: Path, *targets: str) -> None:
+    """Bring files of a past commit into its clone from this repository's cache, or say how to get them."""
+    try:
+        commands.dvc("pull", "--remote", "replayed", *targets, cwd=folder)
+    except CampaignError:
+        raise CampaignError(
+            "files of that round are not in this machine's DVC cache", change="run dvc fetch --all-commits first"
+        ) from None
 
 
 @contextmanager

@@ -39,6 +39,9 @@ def run(name: str, work: Callable[[Params], None]) -> None:
     except AlError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:  # no space, no permission
+        print(f"{name}: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def load_params(root: str = ".") -> Params:

@@ -18,7 +18,8 @@ def select_query(params: Params) -> None:
     filed = ledger.filed_query(number + 1)
     if filed is not None:
         rows = from_jsonl(filed, layout.filed_query(number + 1))
-        print(f"select: query {number + 1} is filed and open: asked again as it is (`al query withdraw` releases it)")
+        print(f"select: query {number + 1} is handed out and asked again as it is, whatever params.yaml says now;")
+        print("select: `al query withdraw` lets the next dvc repro choose anew")
     else:
         board, signals = campaign.read_scoreboard()
         excluded = ledger.excluded(store.read_table(layout.ASKED, "run dvc repro"), labeled.sample_ids)
@@ -29,7 +30,7 @@ def select_query(params: Params) -> None:
         if selected.warning:
             print(f"select: warning: {selected.warning}", file=sys.stderr)
     store.write_bytes(layout.QUERY, to_jsonl(rows))
-    store.write_json(layout.SELECT_METRICS, summary(rows, number, triple.select))
+    store.write_json(layout.SELECT_METRICS, summary(rows, number))
 
 
 if __name__ == "__main__":

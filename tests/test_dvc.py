@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, al, commit, fill
+from conftest import CLASSES, ROOT, al, blobs, commit, fill
 
-from al_plugin import commands, history, layout
+from al_plugin import commands, history, layout, store, template
+from al_plugin.data.pool import sample_table
 from al_plugin.demo import build
 
 pytestmark = pytest.mark.dvc
@@ -88,6 +89,53 @@ def test_replay_names_the_stage_and_input_that_differ(copy: Path, capsys: pytest
     said = capsys.readouterr().out
     assert "train differs in model/weights.safetensors" in said
     assert "inputs that differ: none" in said
+
+
+def test_a_half_finished_round_is_no_round(copy: Path) -> None:
+    """A lock whose select read other metrics than merge wrote: repro stopped in between."""
+    assert al("oracle") == 0
+    dvc("repro", "merge-labels", cwd=copy)
+    commit(copy, "Half a round")
+    assert list(history.past_rounds()) == [0, 1, 2]
+    dvc("repro", "select", cwd=copy)
+    commit(copy, "The whole round")
+    assert list(history.past_rounds()) == [0, 1, 2, 3]
+
+
+def test_late_answers_make_the_query_stale(copy: Path, capsys: pytest.CaptureFixture) -> None:
+    """The number of rounds stays, the manifests do not: the next step is dvc repro."""
+    row = Path("data/labels/round_0002/b01--oracle.csv").read_text().splitlines()[1].split(",")
+    answer = f"query_id,sample_id,label\n{row[0]},{row[1]},{row[4]}\n".replace('"', "")
+    Path("late.csv").write_text(answer)
+    assert al("labels", "add", "late.csv", "--annotator", "bob") == 0
+    capsys.readouterr()
+    assert al("status") == 0
+    said = capsys.readouterr().out
+    assert "stale" in said
+    assert "next      dvc repro" in said
+
+
+def test_a_campaign_in_a_subfolder_has_a_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dvc init --subdir`: paths in Git are relative to the campaign."""
+    commands.git("init", "--quiet", cwd=tmp_path)
+    folder = tmp_path / "team" / "campaign"
+    folder.mkdir(parents=True)
+    dvc("init", "--subdir", "--quiet", cwd=folder)
+    template.write(folder, "sub", CLASSES)
+    ids, features, labels = blobs(30, 0, "s")
+    store.write_table(folder / layout.POOL / "part-00000.parquet", sample_table(ids, features))
+    store.write_table(
+        folder / layout.EVAL / "part-00000.parquet", sample_table([f"e{i}" for i in ids], features, labels)
+    )
+    dvc("add", "--quiet", layout.POOL, layout.EVAL, cwd=folder)
+    dvc("repro", "--quiet", "select", cwd=folder)
+    commit(tmp_path, "Round 0")
+    monkeypatch.chdir(folder)
+    history.cache_folder.cache_clear()
+    assert list(history.past_rounds()) == [0]
+    assert al("replay", "0") == 0
+    monkeypatch.chdir(folder / "data")
+    assert al("doctor") == 0
 
 
 def test_replaying_a_round_that_is_not_there(copy: Path, capsys: pytest.CaptureFixture) -> None:

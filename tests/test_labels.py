@@ -11,7 +11,7 @@ from conftest import al, commit, fill, stage, tree, truth, turn
 
 from al_plugin import commands, layout, ledger
 from al_plugin.data.answers import COLUMNS, digest, file_name, for_people, read_sheet, to_csv
-from al_plugin.errors import LabelError
+from al_plugin.errors import CampaignError, LabelError
 
 
 def export(name: str = "out.csv", **options: str) -> Path:
@@ -149,11 +149,120 @@ def test_the_same_annotator_twice_needs_supersedes(first_round: Path, capsys: py
     assert len(pq.read_table(layout.VOTES)) == 12, "the superseded vote does not count"
 
 
-def test_a_sample_twice_in_one_file_is_refused(first_round: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_sample_twice_in_one_file(first_round: Path, capsys: pytest.CaptureFixture) -> None:
+    """Two different answers are refused, naming the file; the same row twice is one answer."""
     rows = _rows(fill(export(), Path("filled.csv"), truth))
-    _write(Path("twice.csv"), [*rows, rows[0]])
+    other = {**rows[0], "label": "b" if rows[0]["label"] != "b" else "c"}
+    _write(Path("twice.csv"), [*rows, other])
     assert al("labels", "add", "twice.csv") == 1
-    assert "has answered this query already" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "this file answers the query twice" in said
+    assert "answered this query already" not in said
+    _write(Path("twice.csv"), [*rows, rows[0]])
+    assert al("labels", "add", "twice.csv") == 0
+    turn()
+    assert len(labeled()) == 12
+
+
+def test_a_correction_offered_twice_is_filed_once(first_round: Path, capsys: pytest.CaptureFixture) -> None:
+    answer_first_round()
+    row = _rows(Path("filled.csv"))[0]
+    new = "b" if row["label"] != "b" else "c"
+    _write(Path("fix.csv"), [{**row, "label": new, "supersedes": "b01--ann"}])
+    assert al("labels", "add", "fix.csv") == 0
+    assert al("labels", "add", "fix.csv") == 0
+    assert "1 answers were filed before" in capsys.readouterr().out
+    _write(Path("old.csv"), [row])
+    assert al("labels", "add", "old.csv") == 1, "the old answer does not stand any more"
+
+
+def test_correcting_a_refused_correction_leaves_one_vote(first_round: Path) -> None:
+    """b02 is quarantined, b03 corrects b02: b01, which b02 meant to replace, does not stand again."""
+    answer_first_round()
+    row = _rows(Path("filled.csv"))[0]
+    _write(Path("bad.csv"), [{**row, "label": "z", "supersedes": "b01--ann"}])
+    assert al("labels", "add", "bad.csv", "--quarantine") == 0
+    new = "b" if row["label"] != "b" else "c"
+    _write(Path("good.csv"), [{**row, "label": new, "supersedes": "b02--ann"}])
+    assert al("labels", "add", "good.csv") == 0
+    turn()
+    votes = [v for v in pq.read_table(layout.VOTES).to_pylist() if v["sample_id"] == row["sample_id"]]
+    assert [v["label"] for v in votes] == [new]
+
+
+def test_an_annotator_asked_again_has_one_vote(first_round: Path) -> None:
+    """A skipped sample is released, asked and answered again in round 2: one vote, the latest."""
+    rows = _rows(fill(export(), Path("filled.csv"), truth, "oracle"))
+    again = rows[0]["sample_id"]
+    rows[0] |= {"status": "skipped", "label": ""}
+    _write(Path("one.csv"), rows)
+    assert al("labels", "add", "one.csv") == 0
+    turn()
+    assert al("query", "release", "r0001-nonsense") == 1
+    assert al("query", "release", rows[0]["query_id"]) == 0
+    Path(layout.PARAMS).write_text(Path(layout.PARAMS).read_text().replace("  n: 12", "  n: 90"))
+    assert stage("select_query") == 0
+    assert al("oracle") == 0
+    late = {**rows[0], "status": "", "label": "a" if truth(again) != "a" else "b"}
+    late["supersedes"] = "b01--oracle"
+    _write(Path("late.csv"), [late])
+    assert al("labels", "add", "late.csv") == 0
+    turn_merge()
+    votes = [v for v in pq.read_table(layout.VOTES).to_pylist() if v["sample_id"] == again]
+    assert [(v["round"], v["label"]) for v in votes] == [(2, truth(again))]
+
+
+def turn_merge() -> None:
+    assert stage("merge_labels") == 0
+
+
+def test_what_an_interrupted_staging_left_is_staged_by_running_again(first_round: Path) -> None:
+    """A held index.lock fails `git add`; the next `al labels add` stages what was filed."""
+    filled = fill(export(), Path("filled.csv"), truth)
+    Path(".git/index.lock").touch()
+    assert al("labels", "add", str(filled)) == 1
+    Path(".git/index.lock").unlink()
+    assert al("labels", "add", str(filled)) == 0
+    staged = commands.git("diff", "--cached", "--name-only").splitlines()
+    assert "data/labels/round_0001/b01--ann.csv" in staged
+    assert "data/manifests/round_0001/b01--ann.json" in staged
+
+
+def test_exporting_into_no_folder_changes_nothing(first_round: Path, capsys: pytest.CaptureFixture) -> None:
+    before = tree(first_round)
+    assert al("query", "export", "nowhere/x.csv") == 1
+    assert "is not a folder" in capsys.readouterr().err
+    assert tree(first_round) == before
+
+
+def test_a_failed_move_to_dvc_leaves_git_as_it_was(first_round: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_first_round()
+    commit(first_round, "Round 1")
+    whole = commands.dvc
+
+    def failing(*arguments: str, **options: str) -> str:
+        if arguments[0] == "add":
+            raise CampaignError("dvc add failed: Unable to acquire lock")
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(commands, "dvc", failing)
+    assert al("labels", "store", "dvc") == 1
+    assert commands.git("status", "--porcelain", "data", ".gitignore") == ""
+    monkeypatch.setattr(commands, "dvc", whole)
+    assert al("labels", "store", "dvc") == 0
+
+
+def test_a_killed_move_to_dvc_is_finished_by_running_it_again(first_round: Path) -> None:
+    """What SIGKILL leaves behind: labels out of the index, the ignore line written, no pointer."""
+    answer_first_round()
+    commit(first_round, "Round 1")
+    commands.git("rm", "-r", "--quiet", "--cached", "--", layout.LABELS)
+    with Path(".gitignore").open("a") as ignore:
+        ignore.write("/data/labels\n")
+    assert al("labels", "store", "dvc") == 0
+    commit(first_round, "Labels under DVC")
+    assert Path(layout.LABELS_DVC).is_file()
+    assert stage("merge_labels") == 0
 
 
 def test_quarantine_files_the_batch_whole(first_round: Path) -> None:

@@ -235,14 +235,50 @@ def test_corrupt_artefacts_are_one_line(first_round: Path, capsys: pytest.Captur
     assert stage("score") == 0
 
 
-def test_an_empty_candidate_set_is_said(first_round: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_end_of_the_pool_is_a_finished_round(first_round: Path, capsys: pytest.CaptureFixture) -> None:
+    """The last model is trained and told; the query is empty and the next step says so."""
     set_params("  n: 12", "  n: 90")
     stage("select_query")
     al("oracle")
     turn_until_select()
     capsys.readouterr()
-    assert stage("select_query") == 1
+    assert stage("select_query") == 0
     assert "no candidate is left" in capsys.readouterr().err
+    assert query() == []
+    assert json.loads(Path(layout.SELECT_METRICS).read_text())["queried"] == 0
+    assert al("status") == 0
+    assert "add a pool part" in capsys.readouterr().out
+    assert al("query", "export", "more.csv") == 1
+    assert "the query is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["large_list", "list_of_double", "text", "booleans", "numbers", "overflow"])
+def test_kinds_of_feature_columns(kind: str, first_round: Path, capsys: pytest.CaptureFixture) -> None:
+    """Lists of any number type are read; anything else is one line."""
+    rows = [[0.0, 1.0, 2.0, 3.0]] * 3
+    columns = {
+        "large_list": pa.array(rows, pa.large_list(pa.float64())),
+        "list_of_double": pa.array(rows, pa.list_(pa.float64())),
+        "text": pa.array([["a", "b", "c", "d"]] * 3),
+        "booleans": pa.array([[True, False, True, True]] * 3),
+        "numbers": pa.array([1.0, 2.0, 3.0]),
+        "overflow": pa.array([[1e300, 0.0, 0.0, 0.0]] * 3, pa.list_(pa.float64())),
+    }
+    ids = pa.array(["k0", "k1", "k2"]).dictionary_encode()
+    table = pa.table({"sample_id": ids, "features": columns[kind]})
+    store.write_table(Path(layout.POOL, "part-00002.parquet"), table)
+    good = kind in ("large_list", "list_of_double")
+    assert stage("train") == (0 if good else 1)
+    said = capsys.readouterr().err
+    assert said.count("\n") == (0 if good else 1), said
+
+
+def test_metrics_name_the_strategy_that_chose_the_open_query(first_round: Path) -> None:
+    """An experiment with another strategy while a query is out must not claim it."""
+    assert al("query", "export", "out.csv") == 0
+    set_params("select:\n  strategy: null", "select:\n  strategy: random")
+    assert stage("select_query") == 0
+    assert json.loads(Path(layout.SELECT_METRICS).read_text())["strategy"] == "typiclust"
 
 
 def turn_until_select() -> None:

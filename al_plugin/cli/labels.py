@@ -9,6 +9,8 @@ from al_plugin import layout, ledger
 from al_plugin.intake import Intake, take_in, write_docs
 from al_plugin.stage import load_params
 
+_SHOWN = 20
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
@@ -35,10 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _add(path: Path, annotator: str, *, quarantine: bool) -> int:
     taken = take_in(path, load_params(), annotator=annotator, quarantine=quarantine)
-    for row in taken.refused:
+    for row in taken.refused[:_SHOWN]:
         for reason, remedy in zip(row.reasons, row.remedies, strict=True):
             who = f" by {row.annotator}" if row.annotator else ""
-            print(f"{path.name} line {row.line}, sample {row.sample_id}{who}: {reason}; {remedy}", file=sys.stderr)
+            label = f" labelled {row.label!r}" if row.label else ""
+            where = f"{path.name} line {row.line}, sample {row.sample_id}{label}{who}"
+            print(f"{where}: {reason}; {remedy}", file=sys.stderr)
+    if len(taken.refused) > _SHOWN:
+        print(f"... and {len(taken.refused) - _SHOWN} more rows", file=sys.stderr)
     if taken.refused and not taken.filed:
         print(
             f"al labels: {len(taken.refused)} rows of {path.name} are not in order, so nothing was filed; "

@@ -23,7 +23,9 @@ COMMANDS = {
     "check": "run the contract suite on strategies",
     "doctor": "look for what would go wrong",
 }
+# Commands that need no campaign, and those that work where the person stands.
 _ANYWHERE = ("init", "strategies", "demo", "check", "doctor")
+_HERE = ("init", "demo")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,28 +40,34 @@ def main(argv: list[str] | None = None) -> int:
             importlib.import_module(f"al_plugin.cli.{name}").add_arguments(sub)
     arguments = parser.parse_args(words)
     try:
-        if arguments.command not in _ANYWHERE:
-            os.chdir(_campaign_root())
+        root = _campaign_root()
+        if root is None and arguments.command not in _ANYWHERE:
+            raise CampaignError(
+                f"{Path.cwd()} is not inside a campaign: no {layout.PARAMS} beside a {layout.DVC_YAML} here or above",
+                change="start one with `al init`, or see one with `al demo`",
+            )
+        if root is not None and arguments.command not in _HERE:
+            os.chdir(root)
         module = importlib.import_module(f"al_plugin.cli.{arguments.command}")
         return int(module.run(arguments))
     except AlError as error:
         print(f"al {arguments.command}: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        print(f"al {arguments.command}: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
-def _campaign_root() -> Path:
+def _campaign_root() -> Path | None:
     for folder in (Path.cwd(), *Path.cwd().parents):
         if (folder / layout.PARAMS).is_file() and (folder / layout.DVC_YAML).is_file():
             return folder
-    raise CampaignError(
-        f"{Path.cwd()} is not inside a campaign: no {layout.PARAMS} beside a {layout.DVC_YAML} here or above",
-        change="start one with `al init`, or see one with `al demo`",
-    )
+    return None
 
 
 if __name__ == "__main__":

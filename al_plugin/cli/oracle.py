@@ -9,6 +9,7 @@ from pathlib import Path
 from al_plugin import layout, ledger, store
 from al_plugin.data.answers import Answer, Sheet
 from al_plugin.errors import LabelError
+from al_plugin.intake import take_in_sheet
 from al_plugin.stage import load_params
 
 
@@ -20,13 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """File the query, answer it, stage the batch."""
-    from al_plugin.intake import stage, take_in_sheet
-
     params = load_params()
     known = _known(Path(arguments.answers or layout.ORACLE))
-    number, rows, new = ledger.file_query()
-    if new:
-        stage([Path(layout.filed_query(number))])
+    number, rows, _ = ledger.file_query()
     missing = [row.sample_id for row in rows if row.sample_id not in known]
     if missing:
         raise LabelError(f"the oracle does not know {len(missing)} samples, first {', '.join(missing[:3])}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from al_plugin import layout, ledger, store
 from al_plugin.data.answers import Answer, for_people
 from al_plugin.errors import CampaignError
+from al_plugin.intake import stage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,31 +23,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export, withdraw or release."""
-    from al_plugin.intake import stage
-
     if arguments.action == "withdraw":
         number, aside = ledger.withdraw_query()
-        stage([aside, Path(layout.filed_query(number))])
+        stage()
         print(f"query {number} is set aside as {aside}, staged for commit. Next: dvc repro")
         return 0
     if arguments.action == "release":
         new = ledger.release(arguments.query_id)
-        stage([Path(layout.RELEASED)] if new else [])
+        stage()
         print(f"released {len(new)} queries; the next query may ask them again. Next: dvc repro")
         return 0
     return _export(Path(arguments.file), arguments.annotator)
 
 
 def _export(path: Path, annotator: str) -> int:
-    from al_plugin.intake import stage
-
     if path.exists():
         raise CampaignError(f"{path} exists already", change="name a file that does not")
+    if not path.parent.is_dir():
+        raise CampaignError(f"{path.parent} is not a folder", change="name a file in a folder that exists")
     number, rows, new = ledger.file_query()
+    stage()
     blank = [Answer(row.query_id, row.sample_id, annotator, "", "") for row in rows]
     store.write_bytes(path, for_people(blank))
     if new:
-        stage([Path(layout.filed_query(number))])
         print(f"filed {layout.filed_query(number)}, staged for commit: it is the open query now")
-    print(f"wrote {path.name} with {len(rows)} rows. Fill in `label`, then: al labels add {path.name}")
+    print(f"wrote {path} with {len(rows)} rows. Fill in `label`, then: al labels add {path.name}")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 
 from al_plugin import history
-from al_plugin.errors import CampaignError
+from al_plugin.errors import AlError, CampaignError
 from al_plugin.replay import replay, round_or_error
 
 
@@ -23,7 +23,12 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = list(rounds.values()) if arguments.all else [round_or_error(arguments.round, rounds)]
     differing = 0
     for past in chosen:
-        compared, difference = replay(past)
+        try:
+            compared, difference = replay(past)
+        except AlError as error:
+            differing += 1
+            print(f"round {past.number} ({past.commit[:9]}): could not be rebuilt: {error}")
+            continue
         if difference is None:
             print(f"round {past.number} ({past.commit[:9]}): {compared} outputs identical")
             continue

@@ -5,15 +5,15 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from al_plugin import commands, history
-from al_plugin.replay import clone_at
+from al_plugin import history
+from al_plugin.replay import clone_at, pull
 from al_plugin.stage import load_params
 from al_plugin.tracking import Told, tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("--all", action="store_true", help="every round of this branch, from the DVC cache or remote")
+    parser.add_argument("--all", action="store_true", help="every round of this branch, from the DVC cache")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     tracking = load_params().tracking
     for past in history.past_rounds().values():
         with clone_at(past.commit) as folder:
-            commands.dvc("pull", "--remote", "replayed", cwd=folder)
+            pull(folder)
             os.chdir(folder)
             try:
                 told = tell(replace(load_params(), tracking=tracking), home=home)

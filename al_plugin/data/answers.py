@@ -160,7 +160,8 @@ def _answer(cells: dict[str, str], annotator: str) -> Answer | None:
     # Only ids and words are trimmed; a label or note keeps its blanks.
     for name in ("query_id", "sample_id", "annotator", "status", "supersedes"):
         known[name] = known[name].strip()
-    known["sample_id"] = _FORMULA_MARK.sub("", known["sample_id"])
+    for name in ("query_id", "sample_id", "annotator", "note"):
+        known[name] = _FORMULA_MARK.sub("", known[name])
     answer = Answer(**known)
     if not answer.status and not answer.label:
         return None

@@ -25,6 +25,7 @@ REQUIRED_COLUMNS = (
     "status_known",
     "label_matches_status",
     "label_allowed",
+    "once_in_file",
     "answered_once",
     "supersedes_earlier_answer",
 )

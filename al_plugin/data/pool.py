@@ -64,6 +64,8 @@ def pool_of(parts: Mapping[str, pa.Table]) -> Pool:
 def column_of_ids(table: pa.Table, where: str) -> NDArray[np.object_]:
     """Column ``sample_id`` (N,) as str, or DataError."""
     column = _column(table, "sample_id", where)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         raise DataError(
             f"{where}: sample_id holds {column.type}, not strings",
@@ -78,16 +80,19 @@ def column_of_ids(table: pa.Table, where: str) -> NDArray[np.object_]:
 def features_of(table: pa.Table, where: str) -> Floats:
     """Column ``features`` (lists of equal length) as float32 (N, D), or DataError."""
     column = _column(table, "features", where).combine_chunks()
-    if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
-        raise DataError(f"{where}: features holds {column.type}, not lists of numbers")
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    inside = column.type.value_type if any(is_kind(column.type) for is_kind in lists) else None
+    if inside is None or not (pa.types.is_integer(inside) or pa.types.is_floating(inside)):
+        raise DataError(f"{where}: features holds {column.type}", change="write lists of numbers of equal length")
     if len(column) == 0:
         return np.empty((0, 0), dtype=np.float32)
     flat = column.flatten()
     if column.null_count or flat.null_count or len(flat) % len(column):
         raise DataError(f"{where}: features has empty cells or lists of different lengths")
-    if pa.types.is_list(column.type) and len(np.unique(np.diff(numbers(column.offsets)))) > 1:
+    if not pa.types.is_fixed_size_list(column.type) and len(np.unique(np.diff(numbers(column.offsets)))) > 1:
         raise DataError(f"{where}: features has lists of different lengths")
-    values: Floats = numbers(flat).astype(np.float32).reshape(len(column), -1)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and told below
+        values: Floats = numbers(flat).astype(np.float32).reshape(len(column), -1)
     bad = ~np.isfinite(values).all(axis=1)
     if bad.any():
         first = int(np.flatnonzero(bad)[0])

@@ -37,6 +37,26 @@ def superseded(files: Sequence[AnswerFile]) -> set[tuple[int, str, str, str]]:
     return replaced
 
 
+def superseded_by(
+    standing: Sequence[tuple[AnswerFile, Answer]], files: Sequence[AnswerFile]
+) -> set[tuple[int, str, str, str]]:
+    """Keys of answers that the ``standing`` ones replace, directly or through an answer they replace."""
+    names = {
+        (file.round, file.stem, answer.query_id, answer.annotator): answer.supersedes.split()
+        for file in files
+        for answer in file.answers
+    }
+    replaced: set[tuple[int, str, str, str]] = set()
+    for file, answer in standing:
+        open_stems = answer.supersedes.split()
+        while open_stems:
+            key = (file.round, open_stems.pop(), answer.query_id, answer.annotator)
+            if key not in replaced:
+                replaced.add(key)
+                open_stems += names.get(key, [])
+    return replaced
+
+
 def columns(
     checked: Sequence[AnswerFile],
     filed: Sequence[AnswerFile],
@@ -72,7 +92,8 @@ def columns(
         for row_number, answer in enumerate(file.answers, start=1):
             labelled = answer.status == "labelled"
             key = (file.round, file.stem, answer.query_id, answer.annotator)
-            once = in_file[key] == 1 and (key in replaced or standing[(file.round, *key[2:])] == 1)
+            # Rows that stand twice in this file are told as that, not as an earlier answer.
+            others = standing[(file.round, *key[2:])] - (0 if key in replaced else in_file[key])
             table["file"].append(f"round_{file.round:04d}/{file.name}")
             table["row"].append(row_number)
             for name in ("query_id", "sample_id", "annotator", "status", "label", "supersedes"):
@@ -86,7 +107,8 @@ def columns(
             table["status_known"].append(answer.status in STATUSES)
             table["label_matches_status"].append(labelled == bool(answer.label))
             table["label_allowed"].append(not labelled or not answer.label or answer.label in allowed)
-            table["answered_once"].append(once)
+            table["once_in_file"].append(in_file[key] == 1)
+            table["answered_once"].append(key in replaced or others == 0)
             table["supersedes_earlier_answer"].append(_supersedes_earlier(file, answer, by_key))
             table["skipped"].append(float(not labelled))
             table["too_fast"].append(_too_fast(answer))

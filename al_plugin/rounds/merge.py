@@ -141,16 +141,20 @@ def _standing(rounds: Sequence[LabelRound], refused: Collection[int]) -> tuple[l
             if position not in refused:
                 accepted.append(Vote(answer, file))
             position += 1
-    # A refused correction replaces nothing.
-    replaced = gate.superseded(
-        [AnswerFile(v.file.round, v.file.name, (v.answer,)) for v in accepted if v.answer.supersedes]
-    )
+    # A refused correction replaces nothing, unless it was itself replaced by one that stands: then the
+    # annotator has moved on from what it corrected, too.
+    replaced = gate.superseded_by([(vote.file, vote.answer) for vote in accepted], files)
     standing = [
         vote
         for vote in accepted
         if (vote.file.round, vote.file.stem, vote.answer.query_id, vote.answer.annotator) not in replaced
     ]
-    votes = [vote for vote in standing if vote.answer.status == "labelled"]
+    # Asked again in a later round, an annotator still has one vote: the latest.
+    latest: dict[tuple[str, str], Vote] = {}
+    for vote in sorted(standing, key=_time):
+        if vote.answer.status == "labelled":
+            latest[(vote.answer.sample_id, vote.answer.annotator)] = vote
+    votes = list(latest.values())
     votes.sort(key=lambda v: (v.answer.sample_id, *_time(v), v.answer.annotator))
     return votes, {vote.answer.sample_id for vote in standing if vote.answer.status != "labelled"}
 

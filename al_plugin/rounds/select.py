@@ -10,11 +10,13 @@ import numpy as np
 from al_plugin.axes import Ints
 from al_plugin.data.queries import QueryRow, query_ids
 from al_plugin.data.sets import Scoreboard
-from al_plugin.errors import DataError, StrategyError
+from al_plugin.errors import StrategyError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys, spread
 from al_plugin.rounds import seeds
 from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
 from al_plugin.strategies.registry import Strategy
+
+EXHAUSTED = "every pool sample is labelled, pending or scored -inf: add a pool part, release pending samples, or end"
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ def select(
     keys = mixed_keys(hashes, seeds.number(asked.seed, asked.round, "order"))
     candidates = _candidates(board, excluded, keys)
     n = min(asked.n, len(candidates))
+    if n == 0:
+        return Selected((), f"no candidate is left; {EXHAUSTED}")
     warning = ""
     if n < asked.n:
         warning = f"asked for {asked.n} samples, {len(candidates)} candidates are left: the query holds {n}"
@@ -75,8 +79,11 @@ def select(
     return Selected(rows, warning)
 
 
-def summary(rows: Sequence[QueryRow], round_number: int, strategy: str) -> dict[str, Any]:
-    """Metrics of a query, from its rows alone: the same before and after it is filed."""
+def summary(rows: Sequence[QueryRow], round_number: int) -> dict[str, Any]:
+    """Metrics of a query, from its rows alone: the same before and after it is filed.
+
+    The strategy is the one the rows name, also where params.yaml has since been told another.
+    """
     scores = [row.score for row in rows if row.score is not None and row.kind == "query"]
     return {
         "round": round_number,
@@ -84,8 +91,14 @@ def summary(rows: Sequence[QueryRow], round_number: int, strategy: str) -> dict[
         "queried": len(rows),
         "random": sum(row.kind == "random" for row in rows),
         "mean_score": float(np.mean(scores)) if scores else None,
-        "strategy": strategy,
+        "strategy": next((strategy_of(row) for row in rows if row.kind == "query"), None),
     }
+
+
+def strategy_of(row: QueryRow) -> str:
+    """The select strategy that picked a row, from its reason ``...; <strategy> of N candidates; ...``."""
+    parts = [part for part in row.reason.split("; ") if part.endswith(" candidates")]
+    return parts[0].split(" of ")[0] if parts else "unknown"
 
 
 def run_select(
@@ -139,11 +152,6 @@ def _candidates(board: Scoreboard, excluded: Collection[str], keys: np.ndarray) 
     free = np.array([sample_id not in excluded for sample_id in board.ids], dtype=np.bool_)
     if board.scores is not None:
         free &= ~np.isneginf(board.scores)  # a score of -inf means never
-    if not free.any():
-        raise DataError(
-            "no candidate is left: every pool sample is labelled, pending or scored -inf",
-            change="add a pool part, release pending samples, or end the campaign",
-        )
     positions = np.flatnonzero(free)
     return positions[keyed_order(keys[positions], board.ids[positions])]
 

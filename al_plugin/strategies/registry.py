@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
-from math import isnan
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -39,9 +39,9 @@ class Range:
     high: float | None = None
 
     def holds(self, value: float) -> bool:
-        """Whether a number lies in the interval; NaN does not."""
+        """Whether a number lies in the interval; NaN and infinity do not."""
         above = self.low is None or value >= self.low
-        return above and (self.high is None or value <= self.high) and not isnan(value)
+        return above and (self.high is None or value <= self.high) and isfinite(value)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,9 @@ def read(params: Params, root: Path) -> Record:
     unseen = sum(count == 0 for count in per_class.values())
     asked = {"queried": selected["queried"], "random": selected["random"], "query_mean_score": selected["mean_score"]}
     round_key = key.round_key(content, key.settings(params))
-    strategy = strategy_name(triple)
+    # While a query is handed out, params.yaml may name another strategy than the one that chose it.
+    chosen = replace(triple, select=selected["strategy"] or triple.select)
+    strategy = strategy_name(chosen)
     return Record(
         root=root,
         number=int(labels["round"]),
