@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from al_plugin.math.clustering import cluster_means, kmeans
 from al_plugin.math.submodular import facility_location, unit_rows
+from al_plugin.strategies.select.coverage import max_herding
 from al_plugin.strategies.select.uncertain_and_diverse import max_cover, weighted_kmeans
 
 
@@ -44,6 +45,21 @@ def test_greedy_is_within_the_bound_of_the_optimum(seed: int) -> None:
     best = max(s[:, list(subset)].max(axis=1).sum() for subset in combinations(range(9), 3))
     assert values[-1] >= (1 - 1 / np.e) * best
     assert values[-1] == pytest.approx(s[:, facility_location(points, points, 3)[0]].max(axis=1).sum())
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_herding_equals_naive_with_labels(seed: int) -> None:
+    """Every pick has the greatest gain; coverage by the labelled counts. Two samples that are each other's
+    only neighbour tie exactly, so gains are compared, not picks."""
+    rng = np.random.default_rng(seed)
+    points, labeled = rng.normal(size=(25, 3)), rng.normal(size=(4, 3))
+    units, known = unit_rows(points), unit_rows(labeled)
+    kernel = np.exp(-((units[:, None] - units[None]) ** 2).sum(-1) / 0.5**2)
+    covered = np.exp(-((units[:, None] - known[None]) ** 2).sum(-1) / 0.5**2).max(axis=1)
+    for pick in max_herding(points, labeled, 6, sigma=0.5):
+        gains = np.maximum(kernel - covered[:, None], 0).sum(axis=0)
+        assert gains[pick] == pytest.approx(gains.max(), rel=1e-9)
+        covered = np.maximum(covered, kernel[:, pick])
 
 
 def test_copies_are_picked_last_and_in_order() -> None:

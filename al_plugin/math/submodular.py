@@ -1,15 +1,19 @@
-"""Greedy maximisation of facility location, lazily."""
+"""Greedy maximisation of weighted coverage, lazily."""
 
 import heapq
+from collections.abc import Callable
 
 import numpy as np
 
-from al_plugin.axes import FloatsKD, FloatsN, FloatsND, Picks
+from al_plugin.axes import Floats, FloatsKD, FloatsN, FloatsND, Picks
+from al_plugin.math.geometry import squared_distances
 
 _BLOCK = 1024
 # Gains are compared on a grid of 2⁻⁴⁰ of the greatest: copies of a sample tie exactly, whatever the
 # last bits of a matrix product say, and ties go to the first position.
 _GRID = 2.0**40
+
+Similarity = Callable[[FloatsND, FloatsKD], Floats]
 
 
 def unit_rows(points: FloatsND) -> FloatsND:
@@ -19,22 +23,46 @@ def unit_rows(points: FloatsND) -> FloatsND:
     return wide / np.where(lengths > 0, lengths, 1.0)[:, None]
 
 
-def facility_location(targets: FloatsND, facilities: FloatsKD, n: int) -> tuple[Picks, FloatsN]:
-    """n facilities that greedily maximise F(S) = Σ_i max_{j in S} (1 + <t_i, f_j>) / 2.
+def cosine(targets: FloatsND, facilities: FloatsKD) -> Floats:
+    """(1 + <t_i, f_j>) / 2 of unit rows, (N, K), in [0, 1]."""
+    similarity: Floats = ((1.0 + targets @ facilities.T) / 2.0).clip(min=0.0)
+    return similarity
 
-    ``targets`` (N, D) and ``facilities`` (K, D) have unit rows, so similarity is the cosine moved to
-    [0, 1]. Returns positions (n,) among the facilities in order and F after each pick (n,).
-    Lazy evaluation (Minoux 1978) gives the naive greedy's picks; F >= (1 - 1/e) of the optimum
-    (Nemhauser, Wolsey, Fisher 1978). O(K N D) for the first pass, memory O(N · block).
+
+def gaussian(sigma: float) -> Similarity:
+    """The kernel exp(-‖t_i - f_j‖² / σ²), (N, K), in [0, 1]."""
+
+    def similarity(targets: FloatsND, facilities: FloatsKD) -> Floats:
+        values: Floats = np.exp(squared_distances(targets, facilities) / -(sigma**2))
+        return values
+
+    return similarity
+
+
+def greedy_cover(
+    targets: FloatsND,
+    facilities: FloatsKD,
+    n: int,
+    similarity: Similarity,
+    *,
+    covered: FloatsN | None = None,
+) -> tuple[Picks, FloatsN]:
+    """n facilities that greedily maximise F(S) = Σ_i max(covered_i, max_{j in S} sim(t_i, f_j)).
+
+    ``targets`` (N, D), ``facilities`` (K, D), ``covered`` (N,) what is covered already (0 by default).
+    Returns positions (n,) among the facilities in order and F after each pick (n,). Lazy evaluation
+    (Minoux 1978) gives the naive greedy's picks; F >= (1 - 1/e) of the optimum (Nemhauser, Wolsey,
+    Fisher 1978). O(K N D) for the first pass, memory O(N · block).
     """
-    covered = np.zeros(len(targets))
+    best = np.zeros(len(targets)) if covered is None else covered.copy()
     first = np.concatenate(
         [
-            ((1.0 + targets @ facilities[start : start + _BLOCK].T) / 2.0).clip(min=0.0).sum(axis=0)
+            np.maximum(similarity(targets, facilities[start : start + _BLOCK]) - best[:, None], 0.0).sum(axis=0)
             for start in range(0, len(facilities), _BLOCK)
         ]
     )
-    scale = _GRID / max(float(first.max()), 1e-300)
+    greatest = float(first.max())
+    scale = _GRID / greatest if greatest > 0 else 1.0
     heap = [(-round(float(gain) * scale), position, 0) for position, gain in enumerate(first)]
     heapq.heapify(heap)
     picks = np.empty(n, dtype=np.int64)
@@ -42,13 +70,18 @@ def facility_location(targets: FloatsND, facilities: FloatsKD, n: int) -> tuple[
     for step in range(n):
         while True:
             key, position, seen = heapq.heappop(heap)
-            similarity = ((1.0 + targets @ facilities[position]) / 2.0).clip(min=0.0)
+            column = similarity(targets, facilities[position : position + 1])[:, 0]
             if seen == step:
                 break
-            gain = float(np.maximum(similarity - covered, 0.0).sum())
+            gain = float(np.maximum(column - best, 0.0).sum())
             # A gain never grows; rounding must not make it.
             heapq.heappush(heap, (max(key, -round(gain * scale)), position, step))
         picks[step] = position
-        np.maximum(covered, similarity, out=covered)
-        values[step] = covered.sum()
+        np.maximum(best, column, out=best)
+        values[step] = best.sum()
     return picks, values
+
+
+def facility_location(targets: FloatsND, facilities: FloatsKD, n: int) -> tuple[Picks, FloatsN]:
+    """``greedy_cover`` with the cosine of unit rows moved to [0, 1]."""
+    return greedy_cover(targets, facilities, n, cosine)

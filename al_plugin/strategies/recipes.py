@@ -39,6 +39,7 @@ RECIPES: Mapping[str, Triple] = {
     "suggestive_annotation": Triple("single", "entropy", "max_cover"),
     "zhdanov": Triple("single", "margin", "weighted_kmeans"),
     "coreset": Triple("single", "margin", "kcenter_greedy"),
+    "max_herding": Triple("single", "margin", "max_herding"),
     "typiclust": Triple("single", "margin", "typiclust"),
 }
 

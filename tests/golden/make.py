@@ -305,6 +305,31 @@ def weighted():
     ]
 
 
+def herding():
+    """The naive greedy with the kernel on unit vectors, everything in decimals."""
+    points = [[1, 0], [9, 1], [8, -1], [0, 1], [1, 7], [-1, 6], [-5, 1], [-7, -2], [3, -8], [2, -9], [4, 3]]
+
+    def kernel(left, right):
+        lengths = Decimal(squared(left, [0, 0]) * squared(right, [0, 0])).sqrt()
+        return (-(2 - 2 * Decimal(sum(a * b for a, b in zip(left, right, strict=True))) / lengths)).exp()
+
+    cases = []
+    for labeled in ({"empty": [0, 2]}, [[3, -7], [5, 1]]):
+        known, taken = ([] if isinstance(labeled, dict) else labeled), []
+        while len(taken) < 4:
+
+            def covered(one, taken=tuple(taken), known=tuple(known)):
+                chosen = [*known, *(points[at] for at in (*taken, one))]
+                return sum(max(kernel(target, other) for other in chosen) for target in points)
+
+            taken.append(
+                max((one for one in range(len(points)) if one not in taken), key=lambda one: (covered(one), -one))
+            )
+        signals = {"frozen_embeddings": points, "labeled_frozen_embeddings": labeled}
+        cases.append({"name": f"{len(known)} labelled", "signals": signals, "n": 4, "expected": {"picks": taken}})
+    return cases
+
+
 POSITIVE = [0.25, 4.0, 0.5, 2.0, 1.0, 8.0, 0.125]
 
 
@@ -512,6 +537,7 @@ CASES = {
     "score.label_dispersion": dispersion,
     "select.badge": gradients,
     "select.max_cover": covering,
+    "select.max_herding": herding,
     "select.weighted_kmeans": weighted,
     "select.power": lambda: noisy(POSITIVE, 1e6),
     "select.softmax": lambda: noisy(POSITIVE, 1e6),

@@ -7,6 +7,7 @@ import numpy as np
 from al_plugin.axes import FloatsLD, FloatsND, IntsN, Picks
 from al_plugin.math.clustering import kmeans, typicality
 from al_plugin.math.geometry import farthest_first
+from al_plugin.math.submodular import gaussian, greedy_cover, unit_rows
 from al_plugin.strategies.registry import Range, strategy
 
 
@@ -75,3 +76,30 @@ def _typical_first(points: FloatsND, assigned: IntsN, n_candidates: int, k: int,
         ordered = members[np.argsort(-density, kind="stable")]
         queues.append([int(member) for member in ordered if member < n_candidates])
     return queues
+
+
+@strategy(
+    "max_herding",
+    reference="Bae, Noh, Sutherland (2024)",
+    cost="O((L + N) N D) for the first pass, then lazily",
+    use="Cold start and low budgets: smooth coverage of the pool in a fixed embedding.",
+    greedy=True,
+)
+def max_herding(
+    frozen_embeddings: FloatsND,
+    labeled_frozen_embeddings: FloatsLD,
+    n: int,
+    *,
+    sigma: Annotated[float, Range(0.01, None)] = 1.0,
+) -> Picks:
+    """Greedily the candidates that cover all candidates best under a Gaussian kernel.
+
+    maximise Σ_x max_{s in L ∪ S} exp(-‖x - s‖² / σ²) on unit features; what labelled samples cover
+    already counts as covered. Ties go to the first candidate in keyed order.
+    """
+    units, kernel = unit_rows(frozen_embeddings), gaussian(sigma)
+    covered = np.zeros(len(units))
+    for sample in unit_rows(labeled_frozen_embeddings):
+        np.maximum(covered, kernel(units, sample[None])[:, 0], out=covered)
+    picks, _ = greedy_cover(units, units, n, kernel, covered=covered)
+    return picks
