@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DVC_NO_ANALYTICS = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 
-.PHONY: round test lint slow bench clean-venv
+.PHONY: round test slow bench
 
 ## one active-learning round on the shipped campaign
 round: $(VENV)/.installed
@@ -23,6 +23,10 @@ test: $(VENV)/.installed-test
 ## statistics over many seeds (minutes)
 slow: $(VENV)/.installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m slow
+
+## start-up and time of the stages (benchmarks/)
+bench: $(VENV)/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/stages.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'al-plugin needs Python 3.11 or newer')"

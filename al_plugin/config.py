@@ -3,13 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any, get_type_hints
 
 import yaml
 
 from al_plugin import __version__
-from al_plugin.errors import ParamsError, StrategyError
+from al_plugin.errors import ParamsError, StrategyError, near
 from al_plugin.strategies import recipes, registry
 
 
@@ -256,6 +255,6 @@ def _check_strategies(params: Params) -> None:
 def _refuse_unknown(where: str, found: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for key in found:
         if key not in known:
-            close = get_close_matches(str(key), known, n=1)
-            near = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ParamsError(f"{where} has an unknown key {key!r}{near}", change=f"known: {', '.join(known)}")
+            raise ParamsError(
+                f"{where} has an unknown key {key!r}{near(key, known)}", change=f"known: {', '.join(known)}"
+            )

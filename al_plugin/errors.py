@@ -12,6 +12,9 @@ AlError
 Messages are one line: what was asked, what was found, what to change.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class AlError(Exception):
     """Base class; the command line and the stages print it as one line and exit with 1."""
@@ -48,3 +51,9 @@ class CampaignError(AlError):
 
 class TrackingError(AlError):
     """MLflow could not be told although ``tracking.required`` is true."""
+
+
+def near(word: object, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` with the nearest known word, or nothing."""
+    close = get_close_matches(str(word), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -2,9 +2,8 @@
 
 import argparse
 import inspect
-from difflib import get_close_matches
 
-from al_plugin.errors import StrategyError
+from al_plugin.errors import StrategyError, near
 from al_plugin.strategies import recipes, registry
 
 
@@ -28,8 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     stages = [stage for stage in registry.STAGES if arguments.name in registry.names(stage)]
     if not stages:
         known = sorted({name for stage in registry.STAGES for name in registry.names(stage)})
-        near = get_close_matches(arguments.name, known, n=1)
-        guess = f" (did you mean {near[0]!r}?)" if near else ""
+        guess = near(arguments.name, known)
         raise StrategyError(f"no strategy is named {arguments.name!r}{guess}", change=f"one of: {', '.join(known)}")
     for stage in stages:
         _card(registry.load(stage, arguments.name))

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from al_plugin.errors import ParamsError, StrategyError
+from al_plugin.errors import ParamsError, StrategyError, near
 from al_plugin.signals import SIGNALS
 from al_plugin.strategies import registry
 
@@ -56,10 +55,8 @@ def resolve(recipe: str, overrides: Mapping[str, str | None], labels_per_class: 
         base = RECIPES[recipe]
     else:
         known = ("auto", *RECIPES)
-        close = get_close_matches(recipe, known, n=1)
-        near = f" (did you mean {close[0]!r}?)" if close else ""
         raise ParamsError(
-            f"campaign.recipe asks for {recipe!r}, which does not exist{near}",
+            f"campaign.recipe asks for {recipe!r}, which does not exist{near(recipe, known)}",
             change=f"one of: {', '.join(known)}",
         )
     parts = {stage: overrides.get(stage) or getattr(base, stage) for stage in ("train", "score", "select")}

@@ -14,14 +14,13 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from al_plugin.errors import StrategyError
+from al_plugin.errors import StrategyError, near
 from al_plugin.signals import SIGNALS
 
 STAGES = ("merge", "train", "score", "select")
@@ -137,8 +136,8 @@ def describe(stage: str, function: Callable[..., Any]) -> Strategy:
         elif parameter.name in SIGNALS:
             signals.append(parameter.name)
         else:
-            near = _near(parameter.name, tuple(SIGNALS))
-            raise StrategyError(f"{stage} strategy {name} asks for an unknown signal {parameter.name!r}{near}")
+            hint = near(parameter.name, tuple(SIGNALS))
+            raise StrategyError(f"{stage} strategy {name} asks for an unknown signal {parameter.name!r}{hint}")
     return Strategy(stage, name, function, tuple(signals), knobs, card)
 
 
@@ -160,7 +159,7 @@ def load(stage: str, name: str) -> Strategy:
     for entry in entry_points(group=ENTRY_POINT_GROUP, name=f"{stage}.{name}"):
         return describe(stage, entry.load())
     elsewhere = next((other for other in STAGES if name in shipped(other)), None)
-    hint = f" ({elsewhere}.strategy takes it)" if elsewhere else _near(name, names(stage))
+    hint = f" ({elsewhere}.strategy takes it)" if elsewhere else near(name, names(stage))
     raise StrategyError(
         f"{stage}.strategy asks for {name!r}, which is not a {stage} strategy{hint}",
         change=f"one of: {', '.join(names(stage))}",
@@ -193,7 +192,7 @@ def check_knobs(strategy: Strategy, values: Mapping[str, Any]) -> dict[str, Any]
         if knob is None:
             known = ", ".join(sorted(strategy.knobs)) or "none"
             raise StrategyError(
-                f"params.yaml sets {where}.{key}, which is not a knob of it{_near(key, tuple(strategy.knobs))}",
+                f"params.yaml sets {where}.{key}, which is not a knob of it{near(key, tuple(strategy.knobs))}",
                 change=f"its knobs: {known}",
             )
         checked[key] = check_value(f"{where}.{key}", value, knob)
@@ -212,7 +211,7 @@ def check_value(where: str, value: Any, knob: Knob) -> Any:
         )
     if isinstance(knob.limit, OneOf) and value not in knob.limit.words:
         raise StrategyError(
-            f"params.yaml sets {where} to {value!r}{_near(value, knob.limit.words)}",
+            f"params.yaml sets {where} to {value!r}{near(value, knob.limit.words)}",
             change=f"one of: {', '.join(knob.limit.words)}",
         )
     if isinstance(knob.limit, Range) and not knob.limit.holds(checked):
@@ -252,11 +251,6 @@ def _import_function(path: str) -> Callable[..., Any]:
 
 def _label(function: object) -> str:
     return str(getattr(function, "__qualname__", function))
-
-
-def _near(word: object, known: tuple[str, ...]) -> str:
-    close = get_close_matches(str(word), known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def limit_text(knob: Knob) -> str:
