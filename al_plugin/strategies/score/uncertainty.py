@@ -20,8 +20,7 @@ def least_confidence(log_probs: FloatsNC) -> FloatsN:
     s = -log max_c p_c, the order of 1 - max_c p_c without its ties at saturation.
     Range [0, log C]: 0 for a certain prediction, log C for the uniform one.
     """
-    first, _ = information.top_two(log_probs)
-    scores: FloatsN = np.maximum(0.0 - first, 0.0)  # 0 - x, since -0.0 is not 0.0 in a file
+    scores: FloatsN = np.maximum(0.0 - information.best(log_probs), 0.0)  # 0 - x, since -0.0 is not 0.0 in a file
     return scores
 
 
