@@ -80,8 +80,7 @@ def present_manifests() -> str:
     """The same of the folder as it is now."""
     folder = Path(layout.MANIFESTS)
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    digests = {str(path.relative_to(folder)): _md5(path.read_bytes()) for path in files}
-    return _folder_hash(digests)
+    return folder_hash({path.relative_to(folder).as_posix(): _md5(path.read_bytes()) for path in files})
 
 
 def _round_at(commit: str) -> PastRound | None:
@@ -117,12 +116,12 @@ def _tree(commit: str, folder: str) -> dict[str, str]:
 
 
 def _directory_hash(blobs: dict[str, str]) -> str:
-    """DVC's hash of a folder: MD5 over the sorted list of its files' MD5s, as JSON."""
     known = _md5s(tuple(blobs.values()))
-    return _folder_hash({name: known[blob] for name, blob in blobs.items()})
+    return folder_hash({name: known[blob] for name, blob in blobs.items()})
 
 
-def _folder_hash(digests: dict[str, str]) -> str:
+def folder_hash(digests: dict[str, str]) -> str:
+    """DVC's hash of a folder: MD5 over its files' MD5s, sorted by path within it, as JSON."""
     entries = [{"md5": digests[name], "relpath": name} for name in sorted(digests)]
     return f"{_md5(json.dumps(entries, sort_keys=True).encode())}.dir"
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from al_plugin import campaign, commands, layout, ledger, store
 from al_plugin.config import Params
@@ -14,6 +15,7 @@ from al_plugin.data.label_round import AnswerFile, LabelRound
 from al_plugin.data.queries import QueryRow, from_jsonl, round_of
 from al_plugin.errors import LabelError
 from al_plugin.rounds import gate
+from al_plugin.rounds.merge import gate_columns
 
 Queries = dict[int, tuple[QueryRow, ...]]
 
@@ -113,11 +115,13 @@ def write_docs(params: Params) -> Path:
     rounds = ledger.read_rounds()
     if not rounds:
         raise LabelError("no label round is filed yet", change="file answers with `al labels add FILE`")
-    suite = read_suite(store.read_bytes(layout.SUITE, "take it from `al init`"), layout.SUITE)
-    queries = {label_round.number: label_round.query for label_round in rounds}
-    table = gate.columns(gate.answered_files(rounds), (), queries, campaign.read_pool_ids(), params.campaign.classes)
-    validate(table, suite, str(Path(layout.DATA_DOCS).resolve()))
+    table = gate_columns(rounds, campaign.read_pool_ids(), params.campaign.classes)
+    validate(table, _suite(), str(Path(layout.DATA_DOCS).resolve()))
     return Path(layout.DATA_DOCS, "index.html")
+
+
+def _suite() -> dict[str, Any]:
+    return read_suite(store.read_bytes(layout.SUITE, "take it from `al init`"), layout.SUITE)
 
 
 def _unfiled_query(queries: Queries) -> Queries:
@@ -138,12 +142,7 @@ def _without_known(sheet: Sheet, rounds: Sequence[LabelRound]) -> tuple[list[Ans
     files = gate.answered_files(rounds)
     replaced = gate.superseded(files)
     word_for_word = {_words(answer) for file in files for answer in file.answers}
-    standing = {
-        _words(answer)[:4]
-        for file in files
-        for answer in file.answers
-        if (file.round, file.stem, answer.query_id, answer.annotator) not in replaced
-    }
+    standing = {_words(answer)[:4] for file in files for answer in file.answers if file.key(answer) not in replaced}
     pairs: list[tuple[Answer, int]] = []
     seen: set[tuple[str, ...]] = set()
     for answer, line in zip(sheet.answers, sheet.lines, strict=True):
@@ -175,11 +174,10 @@ def _judge(
     queries: Queries,
     params: Params,
 ) -> tuple[list[Outcome], tuple[RefusedRow, ...]]:
-    suite = read_suite(store.read_bytes(layout.SUITE, "take it from `al init`"), layout.SUITE)
     table = gate.columns(
         planned, gate.answered_files(rounds), queries, campaign.read_pool_ids(), params.campaign.classes
     )
-    outcomes = validate(table, suite)
+    outcomes = validate(table, _suite())
     line_of = {id(answer): line for (_, answer), line in zip(routed, lines, strict=True)}
     flat = [answer for file in planned for answer in file.answers]
     refused = []

@@ -1,7 +1,5 @@
 """Where label rounds live: in Git (default), or under DVC when they outgrow it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from al_plugin import commands, layout, ledger, store
@@ -13,17 +11,21 @@ _IGNORE_LINE = f"/{layout.LABELS}"
 def to_dvc() -> None:
     """Put data/labels under DVC; manifests stay in Git, so that a clone without them is refused.
 
-    Safe to stop and to run again: DVC has the files before Git's index lets go of them.
+    The files themselves never move. Where it fails Git's index is put back; where it is killed, running
+    it again finishes.
     """
     commands.require_git()
     commands.require_dvc()
     ledger.read_rounds()
     _refuse_uncommitted()
-    # dvc add refuses what Git tracks, so the pointer is made beside an index of its own.
-    with _without_labels_in_index():
-        _ignore(present=True)
-        commands.dvc("add", layout.LABELS)
     commands.git("rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS)
+    try:
+        _ignore(present=True)
+        commands.dvc("add", layout.LABELS)  # refuses what Git tracks
+    except BaseException:
+        _ignore(present=False)
+        commands.git("reset", "--quiet", "--", layout.LABELS)
+        raise
     commands.git("add", "--", layout.LABELS_DVC, ".gitignore")
 
 
@@ -35,18 +37,6 @@ def to_git() -> None:
     commands.git("add", "--", layout.LABELS, ".gitignore")
     Path(layout.LABELS_DVC).unlink(missing_ok=True)
     commands.git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS_DVC)
-
-
-@contextmanager
-def _without_labels_in_index() -> Iterator[None]:
-    """Take data/labels out of Git's index while the block runs; put it back if the block fails."""
-    commands.git("rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS)
-    try:
-        yield
-    except BaseException:
-        _ignore(present=False)
-        commands.git("reset", "--quiet", "--", layout.LABELS)
-        raise
 
 
 def _ignore(*, present: bool) -> None:

@@ -157,28 +157,25 @@ def plan(answers: Iterable[tuple[int, Answer]], rounds: Iterable[LabelRound]) ->
     return planned
 
 
-def file(planned: Iterable[AnswerFile]) -> list[Path]:
-    """Write answer files with their manifests, taking the open query along. Returns the paths touched.
+def file(planned: Iterable[AnswerFile]) -> None:
+    """Write answer files with their manifests, taking the open query along.
 
     Safe to kill and to run again: the query goes first, each file goes before its manifest, and the
     filed copy of the query goes last.
     """
     filings = [Filing(new.round, new.name, answer_files.to_csv(new.answers), len(new.answers)) for new in planned]
-    touched: list[Path] = []
     for number in sorted({filing.round for filing in filings}):
         content = filed_query(number)
         if content is not None:
             rows = len(from_jsonl(content, layout.filed_query(number)))
-            touched += _write(Filing(number, layout.ROUND_QUERY, content, rows))
+            _write(Filing(number, layout.ROUND_QUERY, content, rows))
     for filing in filings:
-        touched += _write(filing)
+        _write(filing)
     for number in _numbers(layout.MANIFESTS):
         copy = Path(layout.filed_query(number))
         taken = Path(layout.LABELS, layout.round_folder(number), layout.ROUND_QUERY)
         if copy.is_file() and taken.is_file() and copy.read_bytes() == taken.read_bytes():
             copy.unlink()
-            touched.append(copy)
-    return touched
 
 
 def labels_in_dvc() -> bool:
@@ -186,7 +183,7 @@ def labels_in_dvc() -> bool:
     return Path(layout.LABELS_DVC).is_file()
 
 
-def _write(filing: Filing) -> list[Path]:
+def _write(filing: Filing) -> None:
     if filing.path.exists() and filing.path.read_bytes() != filing.content:
         raise LabelError(f"{filing.path} exists already with other content", change="run `al doctor`")
     manifest = {
@@ -197,7 +194,6 @@ def _write(filing: Filing) -> list[Path]:
     }
     store.write_bytes(filing.path, filing.content)
     store.write_json(filing.manifest, manifest)
-    return [filing.path, filing.manifest]
 
 
 def _read_round(number: int, *, interrupted: bool) -> LabelRound:

@@ -8,6 +8,10 @@ from al_plugin.data.queries import QueryRow
 from al_plugin.errors import LabelError
 
 
+# Round, file stem, query id, annotator.
+Key = tuple[int, str, str, str]
+
+
 @dataclass(frozen=True)
 class AnswerFile:
     """A filed batch: its round, its file name and its answers in file order."""
@@ -20,6 +24,10 @@ class AnswerFile:
     def stem(self) -> str:
         """The name other answers use to supersede this file."""
         return self.name.removesuffix(".csv")
+
+    def key(self, answer: Answer) -> Key:
+        """What identifies one of its answers among all filed ones: round, file, query, annotator."""
+        return self.round, self.stem, answer.query_id, answer.annotator
 
     @property
     def batch(self) -> int:

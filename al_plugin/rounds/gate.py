@@ -11,7 +11,7 @@ from typing import Any
 
 from al_plugin.data.answers import STATUSES, Answer
 from al_plugin.data.expectations import Outcome
-from al_plugin.data.label_round import AnswerFile, LabelRound
+from al_plugin.data.label_round import AnswerFile, Key, LabelRound
 from al_plugin.data.queries import QueryRow
 
 TOO_FAST_S = 1.0
@@ -27,9 +27,9 @@ class Refusal:
     remedies: tuple[str, ...]
 
 
-def superseded(files: Sequence[AnswerFile]) -> set[tuple[int, str, str, str]]:
+def superseded(files: Sequence[AnswerFile]) -> set[Key]:
     """Keys (round, file stem, query_id, annotator) of answers that a later answer replaces."""
-    replaced: set[tuple[int, str, str, str]] = set()
+    replaced: set[Key] = set()
     for file in files:
         for answer in file.answers:
             for stem in answer.supersedes.split():
@@ -37,16 +37,10 @@ def superseded(files: Sequence[AnswerFile]) -> set[tuple[int, str, str, str]]:
     return replaced
 
 
-def superseded_by(
-    standing: Sequence[tuple[AnswerFile, Answer]], files: Sequence[AnswerFile]
-) -> set[tuple[int, str, str, str]]:
+def superseded_by(standing: Sequence[tuple[AnswerFile, Answer]], files: Sequence[AnswerFile]) -> set[Key]:
     """Keys of answers that the ``standing`` ones replace, directly or through an answer they replace."""
-    names = {
-        (file.round, file.stem, answer.query_id, answer.annotator): answer.supersedes.split()
-        for file in files
-        for answer in file.answers
-    }
-    replaced: set[tuple[int, str, str, str]] = set()
+    names = {file.key(answer): answer.supersedes.split() for file in files for answer in file.answers}
+    replaced: set[Key] = set()
     for file, answer in standing:
         open_stems = answer.supersedes.split()
         while open_stems:
@@ -77,21 +71,17 @@ def columns(
         (file.round, answer.query_id, answer.annotator)
         for file in everything
         for answer in file.answers
-        if (file.round, file.stem, answer.query_id, answer.annotator) not in replaced
+        if file.key(answer) not in replaced
     )
-    by_key = {
-        (file.round, file.stem, answer.query_id, answer.annotator): file.batch
-        for file in everything
-        for answer in file.answers
-    }
-    in_file = Counter((file.round, file.stem, a.query_id, a.annotator) for file in everything for a in file.answers)
+    by_key = {file.key(answer): file.batch for file in everything for answer in file.answers}
+    in_file = Counter(file.key(answer) for file in everything for answer in file.answers)
     consensus = _votes(everything, replaced)
     allowed = set(classes)
     table: dict[str, list[Any]] = defaultdict(list)
     for file in checked:
         for row_number, answer in enumerate(file.answers, start=1):
             labelled = answer.status == "labelled"
-            key = (file.round, file.stem, answer.query_id, answer.annotator)
+            key = file.key(answer)
             # Rows that stand twice in this file are told as that, not as an earlier answer.
             others = standing[(file.round, *key[2:])] - (0 if key in replaced else in_file[key])
             table["file"].append(f"round_{file.round:04d}/{file.name}")
@@ -165,13 +155,11 @@ def answered_files(rounds: Sequence[LabelRound]) -> list[AnswerFile]:
     return [file for label_round in rounds for file in sorted(label_round.files, key=lambda f: f.name)]
 
 
-def _votes(
-    files: Sequence[AnswerFile], replaced: set[tuple[int, str, str, str]]
-) -> dict[tuple[int, str], list[Answer]]:
+def _votes(files: Sequence[AnswerFile], replaced: set[Key]) -> dict[tuple[int, str], list[Answer]]:
     votes: dict[tuple[int, str], list[Answer]] = defaultdict(list)
     for file in files:
         for answer in file.answers:
-            key = (file.round, file.stem, answer.query_id, answer.annotator)
+            key = file.key(answer)
             if answer.status == "labelled" and key not in replaced:
                 votes[(file.round, answer.query_id)].append(answer)
     return votes
@@ -192,7 +180,7 @@ def _too_fast(answer: Answer) -> float | None:
         return None
 
 
-def _supersedes_earlier(file: AnswerFile, answer: Answer, by_key: Mapping[tuple[int, str, str, str], int]) -> bool:
+def _supersedes_earlier(file: AnswerFile, answer: Answer, by_key: Mapping[Key, int]) -> bool:
     return all(
         by_key.get((file.round, stem, answer.query_id, answer.annotator), file.batch) < file.batch
         for stem in answer.supersedes.split()

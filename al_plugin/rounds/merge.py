@@ -144,11 +144,7 @@ def _standing(rounds: Sequence[LabelRound], refused: Collection[int]) -> tuple[l
     # A refused correction replaces nothing, unless it was itself replaced by one that stands: then the
     # annotator has moved on from what it corrected, too.
     replaced = gate.superseded_by([(vote.file, vote.answer) for vote in accepted], files)
-    standing = [
-        vote
-        for vote in accepted
-        if (vote.file.round, vote.file.stem, vote.answer.query_id, vote.answer.annotator) not in replaced
-    ]
+    standing = [vote for vote in accepted if vote.file.key(vote.answer) not in replaced]
     # Asked again in a later round, an annotator still has one vote: the latest.
     latest: dict[tuple[str, str], Vote] = {}
     for vote in sorted(standing, key=_time):

@@ -60,7 +60,7 @@ def score(
     Exactly the signals that the two strategies name are computed; those that select needs are
     returned to be stored. Without a fitted model, scores that need one are null.
     """
-    wanted = {name.removeprefix("labeled_") for name in (*score_strategy.signals, *select_strategy.signals)}
+    wanted = _bases(score_strategy) | _bases(select_strategy)
     at_hand: dict[str, np.ndarray] = {}
     if card["fitted"]:
         log_probs, embeddings = model_signals(card, weights, pool.features)
@@ -79,10 +79,11 @@ def score(
         values = _streamed(score_strategy, knobs, at_hand, pool, weights, masks)
     else:
         values = _scores(score_strategy, knobs, at_hand, pool, fitted=card["fitted"])
+    # Keys are made anew by select; what has no axis N is no signal of the pool.
     stored = {
         name: at_hand[name]
-        for name in sorted(wanted)
-        if name in at_hand and name != "sample_keys" and name in _bases(select_strategy)
+        for name in sorted(_bases(select_strategy) - {"sample_keys"})
+        if name in at_hand and "N" in SIGNALS[name].axes.split()
     }
     return Scored(
         tables=_tables(pool, values, at_hand.get("log_probs"), card["classes"]),

@@ -74,7 +74,7 @@ def select(
     rng = seeds.generator(asked.seed, asked.round, "select")
     picks = run_select(strategy, _gathered(strategy, at_hand, rest, labeled), n - n_random, rng, knobs, board.ids[rest])
     ranked = _ranked(rest[picks], candidates[drawn], n)
-    propensity = n_random / len(candidates) if len(candidates) else None
+    propensity = n_random / len(candidates)
     rows = _rows(board, ranked, asked, propensity, f"{strategy.name} of {len(candidates)} candidates; {why}")
     return Selected(rows, warning)
 

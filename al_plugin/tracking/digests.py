@@ -1,7 +1,6 @@
 """What DVC calls the content of a file or folder: its MD5, from dvc.lock or from the bytes."""
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from al_plugin import layout
 from al_plugin.errors import DataError
+from al_plugin.history import folder_hash
 
 # Up to here hashing costs less than a tenth of a second, and files tell the truth where a stage
 # was run by hand and dvc.lock is stale.
@@ -70,10 +70,8 @@ def file_md5(path: Path) -> str:
 
 
 def folder_md5(path: Path) -> str:
-    """DVC's MD5 of a folder: over the list of its files' MD5s, sorted by relative path, as JSON."""
-    entries = [{"md5": file_md5(file), "relpath": file.relative_to(path).as_posix()} for file in _files(path) or []]
-    listing = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]), sort_keys=True)
-    return hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest() + ".dir"
+    """DVC's MD5 of the folder ``path``."""
+    return folder_hash({file.relative_to(path).as_posix(): file_md5(file) for file in _files(path) or []})
 
 
 def _entries(text: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
