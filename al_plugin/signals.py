@@ -26,14 +26,24 @@ class Signal:
 SIGNALS: Mapping[str, Signal] = {
     "log_probs": Signal("N C", "model", "log of the predicted class probabilities, nats"),
     "mc_log_probs": Signal("T N C", "model", "log-probabilities of T posterior samples, nats"),
-    "labeled_log_probs": Signal("L C", "model", "the same for the labelled samples"),
+    "labeled_log_probs": Signal("L C", "model", "log_probs of the labelled samples"),
+    "target_mc_log_probs": Signal("T M C", "model", "mc_log_probs of M inputs the model will meet, same T samples"),
     "embeddings": Signal("N D", "model", "input of the model's last linear layer"),
     "labeled_embeddings": Signal("L D", "model", "the same for the labelled samples"),
+    "head_weight": Signal("C D", "model", "weight of the model's last linear layer"),
+    "head_bias": Signal("C", "model", "bias of the model's last linear layer"),
+    "output_deviations": Signal("N P", "model", "change of the output under each of K small changes of all weights"),
+    "dropped_labels": Signal("T N", "model", "class predicted while a random part of the features is dropped"),
+    "word_gradients": Signal("N C", "model", "longest gradient of any input word's embedding, were the label c"),
     "pool_dispersion": Signal("N", "model", "label dispersion over the epochs of training"),
+    "pool_flips": Signal("N", "model", "times the predicted label changed from one recorded epoch to the next"),
+    "predicted_loss": Signal("N", "model", "loss that a learned module expects of the sample"),
+    "discriminator": Signal("N", "model", "probability that a discriminator takes the sample for labelled"),
     "frozen_embeddings": Signal("N D", "pool", "pool features, standardised, or ready embeddings"),
     "labeled_frozen_embeddings": Signal("L D", "pool", "the same for the labelled samples"),
     "sample_keys": Signal("N", "pool", "pseudo-random 64-bit key of each id for this round"),
     "labels": Signal("L", "labels", "class index of each labelled sample"),
+    "annotations": Signal("N A", "labels", "class index each annotator gave each sample of the pool, -1 for none"),
     "scores": Signal("N", "score", "acquisition score: higher is labelled first, -inf never"),
     "n_samples": Signal("", "votes", "number of samples with a vote"),
     "n_classes": Signal("", "votes", "number of classes"),
@@ -45,7 +55,7 @@ SIGNALS: Mapping[str, Signal] = {
 }
 
 # -inf is a legitimate value here: log of a zero probability, and a score of "never".
-_MINUS_INFINITY_ALLOWED = frozenset({"log_probs", "labeled_log_probs", "mc_log_probs", "scores"})
+_MINUS_INFINITY_ALLOWED = frozenset({"log_probs", "labeled_log_probs", "mc_log_probs", "target_mc_log_probs", "scores"})
 
 
 def check_signal(name: str, values: np.ndarray, ids: np.ndarray | None, sizes: dict[str, int]) -> None:

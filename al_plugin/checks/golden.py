@@ -17,7 +17,9 @@ from al_plugin.rounds.select import run_select
 from al_plugin.strategies.registry import Strategy
 
 _ROUNDING = 1e-15
-_INTEGERS = frozenset({"labels", "vote_samples", "vote_labels", "vote_annotators", "vote_order"})
+_INTEGERS = frozenset(
+    {"labels", "dropped_labels", "annotations", "vote_samples", "vote_labels", "vote_annotators", "vote_order"}
+)
 
 
 def mismatches(strategy: Strategy, golden: Mapping[str, Any]) -> list[str]:

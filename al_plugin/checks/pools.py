@@ -17,13 +17,13 @@ from al_plugin.math.sampling import id_hashes, mixed_keys
 from al_plugin.signals import SIGNALS
 
 # Length of each axis; one that is not named is FALLBACK long. A is the number of annotators.
-SIZES: Mapping[str, int] = {"N": 48, "L": 6, "C": 4, "D": 3, "T": 5, "V": 90, "S": 30, "A": 3}
+SIZES: Mapping[str, int] = {"N": 48, "L": 6, "C": 4, "D": 3, "T": 5, "M": 7, "P": 6, "V": 90, "S": 30, "A": 3}
 FALLBACK = 4
 Array = np.ndarray
 Maker = Callable[[tuple[int, ...], np.random.Generator, Mapping[str, int]], Array]
 
 # Signals whose values are class indices, and those that belong to an id whatever the sample is.
-_CLASS_VALUED = frozenset({"labels", "vote_labels"})
+_CLASS_VALUED = frozenset({"labels", "vote_labels", "dropped_labels", "annotations"})
 _OF_THE_ID = frozenset({"sample_keys"})
 
 
@@ -64,7 +64,7 @@ def relabelled(given: Case, order: Ints) -> Case:
     signals = {}
     for name, values in given.signals.items():
         if name in _CLASS_VALUED:
-            signals[name] = new_index[values]
+            signals[name] = np.where(values < 0, values, new_index[values])
         elif "C" in axes(name):
             signals[name] = np.take(values, order, axis=axes(name).index("C"))
         else:
@@ -142,10 +142,27 @@ def every_class(shape: tuple[int, ...], rng: np.random.Generator, lengths: Mappi
     return rng.permutation(np.arange(shape[0]) % lengths["C"])
 
 
+def any_class(shape: tuple[int, ...], rng: np.random.Generator, lengths: Mapping[str, int]) -> Array:
+    """Class indices of the last axis, drawn evenly."""
+    return rng.integers(lengths["C"], size=shape)
+
+
+def some_answers(shape: tuple[int, ...], rng: np.random.Generator, lengths: Mapping[str, int]) -> Array:
+    """Class indices by annotator for about half of the samples; -1 elsewhere."""
+    answers = np.where(rng.random(shape) < 0.6, any_class(shape, rng, lengths), -1)
+    answers[rng.permutation(shape[0])[: shape[0] // 2]] = -1
+    return answers
+
+
 MAKERS: Mapping[str, Maker] = {
     "log_probs": log_probs,
     "embeddings": coordinates,
     "frozen_embeddings": coordinates,
+    "head_weight": coordinates,
+    "head_bias": coordinates,
+    "output_deviations": coordinates,
+    "dropped_labels": any_class,
+    "annotations": some_answers,
     "labels": every_class,
     "scores": lambda shape, rng, lengths: fractions(shape, rng, lengths).astype(np.float64),
 }
