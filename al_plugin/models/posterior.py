@@ -1,6 +1,7 @@
-"""MC dropout on the last layer: posterior samples that are the same network for every sample."""
+"""Posterior samples of the last layer: heads that are the same for every sample."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,19 @@ from al_plugin.axes import Floats
 from al_plugin.errors import StrategyError
 from al_plugin.models.task import BATCH
 
-HEAD = ("head.weight", "head.bias")
+
+@dataclass(frozen=True)
+class Heads:
+    """T draws of the last linear layer: weight (T, C, D), bias (T, C), float32."""
+
+    weight: Floats
+    bias: Floats
 
 
-def dropout_masks(card: Mapping[str, Any], passes: int, rng: np.random.Generator) -> Floats:
-    """Masks (T, D) of kept embedding units, scaled by 1 / (1 - dropout), float32.
+def dropout_heads(
+    card: Mapping[str, Any], weights: Mapping[str, np.ndarray], passes: int, rng: np.random.Generator
+) -> Heads:
+    """MC dropout on the last layer, its masks folded into the head's weights.
 
     One mask per pass, shared by the whole pool: each pass is one draw of the network, so that joint
     predictions of several samples mean something. StrategyError where the network has no dropout.
@@ -23,23 +32,21 @@ def dropout_masks(card: Mapping[str, Any], passes: int, rng: np.random.Generator
     if rate == 0:
         raise StrategyError(
             "mc_log_probs come from MC dropout, but the network was trained with dropout 0",
-            change="set train.single.dropout above 0",
+            change="set train.single.dropout above 0, or score.posterior to laplace",
         )
-    width = int(card["network"]["hidden"])
-    kept: Floats = (rng.random((passes, width)) >= rate).astype(np.float32) / np.float32(1 - rate)
-    return kept
+    head, bias = weights["head.weight"], weights["head.bias"]
+    masks = (rng.random((passes, head.shape[1])) >= rate).astype(np.float32) / np.float32(1 - rate)
+    return Heads(head * masks[:, None, :], np.repeat(bias[None], passes, axis=0))
 
 
-def mc_log_probs(weights: Mapping[str, np.ndarray], embeddings: Floats, masks: Floats) -> Floats:
-    """Log-probabilities (T, N, C) of the passes, float32: log softmax((h ∘ m_t) Wᵀ + b).
+def mc_log_probs(embeddings: Floats, heads: Heads) -> Floats:
+    """Log-probabilities (T, N, C) under each head, float32: log softmax(h W_tᵀ + b_t).
 
-    The mask is folded into the head's weights, so a pass costs one N x D x C product. Rows are taken
-    on the fixed batch grid of ``forward``.
+    Rows are taken on the fixed batch grid of ``forward``.
     """
-    head, bias = (weights[name] for name in HEAD)
-    out = np.empty((len(masks), len(embeddings), len(bias)), dtype=np.float32)
-    for t, mask in enumerate(masks):
-        folded = np.ascontiguousarray((head * mask).T)
+    out = np.empty((len(heads.weight), len(embeddings), heads.weight.shape[1]), dtype=np.float32)
+    for t, (weight, bias) in enumerate(zip(heads.weight, heads.bias, strict=True)):
+        folded = np.ascontiguousarray(weight.T)
         for start in range(0, len(embeddings), BATCH):
             logits = embeddings[start : start + BATCH] @ folded
             logits += bias

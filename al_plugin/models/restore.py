@@ -22,3 +22,8 @@ def model_signals(
     model = Mlp(network["width"], network["classes"], hidden=network["hidden"], dropout=network["dropout"])
     model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
     return forward(model, features)
+
+
+def head_of(weights: Mapping[str, np.ndarray]) -> tuple[Floats, Floats]:
+    """Weight (C, D) and bias (C,) of the last linear layer."""
+    return weights["head.weight"], weights["head.bias"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_PURPOSES = ("train", "order", "select", "random_share", "scores", "posterior")
+_PURPOSES = ("train", "order", "select", "random_share", "scores", "posterior", "targets")
 
 
 def child(root: int, round_number: int, purpose: str) -> np.random.SeedSequence:

@@ -9,7 +9,7 @@ import numpy as np
 
 from al_plugin.axes import Ints
 from al_plugin.data.queries import QueryRow, query_ids
-from al_plugin.data.sets import Scoreboard
+from al_plugin.data.sets import Labeled, Scoreboard
 from al_plugin.errors import StrategyError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys, spread
 from al_plugin.rounds import seeds
@@ -41,7 +41,7 @@ class Asked:
 def select(
     board: Scoreboard,
     signals: Mapping[str, np.ndarray],
-    labeled_ids: Sequence[str],
+    labeled: Labeled,
     excluded: Collection[str],
     strategy: Strategy,
     knobs: Mapping[str, Any],
@@ -50,12 +50,11 @@ def select(
 ) -> Selected:
     """Choose ``asked.n`` candidates: a uniform random share first, the strategy's picks from the rest.
 
-    ``signals`` are arrays over the pool, ``labeled_ids`` the ids of the labelled samples,
+    ``signals`` are arrays over the pool (or without axis N), ``labeled`` the labelled samples,
     ``excluded`` ids that may not be asked (labelled, pending). Candidates are put in an order keyed
     by seed, round and id, so that neither row order nor part layout matters.
     """
     hashes = id_hashes(board.ids)
-    labeled = board.positions(labeled_ids)
     keys = mixed_keys(hashes, seeds.number(asked.seed, asked.round, "order"))
     candidates = _candidates(board, excluded, keys)
     n = min(asked.n, len(candidates))
@@ -67,12 +66,13 @@ def select(
     n_random = round(asked.random_share * n)
     drawn = _random_share(len(candidates), n_random, asked)
     rest = np.delete(candidates, drawn)
-    at_hand = dict(signals)
+    at_hand = dict(signals) | {"labels": labeled.labels}
     if board.scores is not None:
         at_hand["scores"] = board.scores
     at_hand["sample_keys"] = mixed_keys(hashes, seeds.number(asked.seed, asked.round, "select"))
     rng = seeds.generator(asked.seed, asked.round, "select")
-    picks = run_select(strategy, _gathered(strategy, at_hand, rest, labeled), n - n_random, rng, knobs, board.ids[rest])
+    gathered = _gathered(strategy, at_hand, rest, board.positions(labeled.sample_ids))
+    picks = run_select(strategy, gathered, n - n_random, rng, knobs, board.ids[rest])
     ranked = _ranked(rest[picks], candidates[drawn], n)
     propensity = n_random / len(candidates)
     rows = _rows(board, ranked, asked, propensity, f"{strategy.name} of {len(candidates)} candidates; {why}")

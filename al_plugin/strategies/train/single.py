@@ -14,7 +14,19 @@ from al_plugin.strategies.registry import Range, strategy
     reference="cross-entropy with AdamW; dynamics after Toneva et al. (2019)",
     cost="O(epochs · L) steps, and one pass over the pool per recorded epoch",
     use="The default: fast, and what most scores need.",
-    provides=("log_probs", "embeddings", "mc_log_probs", "pool_dispersion"),
+    provides=(
+        "log_probs",
+        "embeddings",
+        "mc_log_probs",
+        "target_mc_log_probs",
+        "head_weight",
+        "head_bias",
+        "output_deviations",
+        "dropped_labels",
+        "word_gradients",
+        "pool_dispersion",
+        "pool_flips",
+    ),
 )
 def single(
     task: TrainingTask,
