@@ -61,7 +61,7 @@ def test_small_disagreement_keeps_its_digits() -> None:
 def fitted() -> tuple[dict, dict, Mlp]:
     torch.manual_seed(0)
     model = Mlp(6, 4, hidden=16, dropout=0.5)
-    card = {"network": {"width": 6, "classes": 4, "hidden": 16, "dropout": 0.5}}
+    card = {"network": {"kind": "mlp", "width": 6, "classes": 4, "hidden": 16, "dropout": 0.5}}
     return card, {name: tensor.numpy() for name, tensor in model.state_dict().items()}, model.eval()
 
 

@@ -10,7 +10,7 @@ from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Inputs, Model
 from al_plugin.math.sampling import id_hashes, mixed_keys
 from al_plugin.models.posterior import Heads, dropout_heads, mc_log_probs
-from al_plugin.models.restore import head_of, model_signals
+from al_plugin.models.restore import head_of, is_committee, member_log_probs, model_signals, posterior_members
 from al_plugin.rounds import seeds
 
 # Posterior samples for the rows of a slice of the pool: (T, rows, C).
@@ -19,7 +19,10 @@ Posterior = Callable[[slice], Floats]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How posterior samples are drawn: ``kind`` dropout or laplace, ``passes`` T, prior ``precision``."""
+    """How posterior samples of one network are drawn: ``kind`` dropout or laplace, ``passes`` T.
+
+    ``precision`` is that of laplace's prior. A committee's samples are its members.
+    """
 
     seed: int
     passes: int = 20
@@ -53,16 +56,28 @@ def provide(wanted: set[str], model: Model, inputs: Inputs, sampling: Sampling) 
     if wanted & {"head_weight", "head_bias"}:
         found["head_weight"], found["head_bias"] = head_of(model.weights)
     if wanted & {"mc_log_probs", "target_mc_log_probs"}:
-        heads = _heads(model, sampling)
-        embeddings = found["embeddings"]
-
-        def posterior(rows: slice) -> Floats:
-            return mc_log_probs(embeddings[rows], heads)
-
+        posterior, at_targets = _posterior(model, found["embeddings"], inputs, sampling)
         if "target_mc_log_probs" in wanted and inputs.targets is not None:
-            _, at_targets = model_signals(model.card, model.weights, inputs.targets)
-            found["target_mc_log_probs"] = mc_log_probs(at_targets, heads)
+            found["target_mc_log_probs"] = at_targets(inputs.targets)
     return Provided(found, posterior)
+
+
+def _posterior(
+    model: Model, embeddings: Floats, inputs: Inputs, sampling: Sampling
+) -> tuple[Posterior, Callable[[Floats], Floats]]:
+    """The same T samples twice: for slices of the pool, and for other features."""
+    rng = seeds.generator(sampling.seed, model.card["round"], "posterior")
+    if is_committee(model.card):
+        networks = posterior_members(model.card, model.weights, sampling.passes, rng)
+        return (
+            lambda rows: member_log_probs(model.card, networks, inputs.pool.features[rows]),
+            lambda features: member_log_probs(model.card, networks, features),
+        )
+    heads = _heads(model, sampling, rng)
+    return (
+        lambda rows: mc_log_probs(embeddings[rows], heads),
+        lambda features: mc_log_probs(model_signals(model.card, model.weights, features)[1], heads),
+    )
 
 
 def standardised(features: Floats) -> Floats:
@@ -79,6 +94,5 @@ def sample_keys(pool: Pool, seed: int, round_number: int, purpose: str) -> np.nd
     return mixed_keys(id_hashes(pool.ids), seeds.number(seed, round_number, purpose))
 
 
-def _heads(model: Model, sampling: Sampling) -> Heads:
-    rng = seeds.generator(sampling.seed, model.card["round"], "posterior")
+def _heads(model: Model, sampling: Sampling, rng: np.random.Generator) -> Heads:
     return dropout_heads(model.card, model.weights, sampling.passes, rng)
