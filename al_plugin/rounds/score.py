@@ -13,7 +13,7 @@ from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Labeled
 from al_plugin.errors import SignalError
 from al_plugin.math.sampling import id_hashes, mixed_keys
-from al_plugin.models.posterior import dropout_masks, mc_log_probs
+from al_plugin.models.posterior import Heads, dropout_heads, mc_log_probs
 from al_plugin.models.restore import model_signals
 from al_plugin.rounds import seeds
 from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
@@ -75,8 +75,8 @@ def score(
         at_hand |= _of_labeled(score_strategy, at_hand, pool.positions(labeled.sample_ids), labeled)
     values: Floats | None
     if card["fitted"] and "mc_log_probs" in score_strategy.signals:
-        masks = dropout_masks(card, passes, seeds.generator(seed, card["round"], "posterior"))
-        values = _streamed(score_strategy, knobs, at_hand, pool, weights, masks)
+        heads = dropout_heads(card, weights, passes, seeds.generator(seed, card["round"], "posterior"))
+        values = _streamed(score_strategy, knobs, at_hand, pool, heads)
     else:
         values = _scores(score_strategy, knobs, at_hand, pool, fitted=card["fitted"])
     # Keys are made anew by select; what has no axis N is no signal of the pool.
@@ -160,8 +160,7 @@ def _streamed(
     knobs: Mapping[str, Any],
     at_hand: Mapping[str, np.ndarray],
     pool: Pool,
-    weights: Mapping[str, np.ndarray],
-    masks: Floats,
+    heads: Heads,
 ) -> Floats:
     """Scores from posterior samples, block by block of the pool: T x N x C is never held."""
     values = np.empty(len(pool))
@@ -169,7 +168,7 @@ def _streamed(
         rows = np.arange(start, min(start + _BLOCK, len(pool)))
         block = {name: at_hand[name] for name in strategy.signals if name in at_hand}
         block |= {n: take_samples(n, v, rows) for n, v in block.items() if "N" in SIGNALS[n].axes.split()}
-        block["mc_log_probs"] = mc_log_probs(weights, at_hand["embeddings"][rows], masks)
+        block["mc_log_probs"] = mc_log_probs(at_hand["embeddings"][rows], heads)
         values[rows] = run_score(strategy, block, knobs, pool.ids[rows])
     return values
 
