@@ -1,4 +1,8 @@
-"""Posterior samples of the last layer: heads that are the same for every sample."""
+"""Posteriors as heads: each posterior sample is one last layer, the same for every input.
+
+Joint predictions of several inputs mean something only under the same draw of the network, so a
+draw is made once, as a head, and then applied to whatever inputs are asked for.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,14 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from al_plugin.axes import Floats
+from al_plugin.axes import Floats, FloatsLD
 from al_plugin.errors import StrategyError
+from al_plugin.math.laplace import laplace_draws
+from al_plugin.models.restore import head_of
 from al_plugin.models.task import BATCH
+
+# Logits per input and product: T C beyond it are taken in groups of heads.
+_COLUMNS = 4096
 
 
 @dataclass(frozen=True)
 class Heads:
-    """T draws of the last linear layer: weight (T, C, D), bias (T, C), float32."""
+    """T last layers: ``weight`` (T, C, D) and ``bias`` (T, C), float32."""
 
     weight: Floats
     bias: Floats
@@ -22,10 +31,9 @@ class Heads:
 def dropout_heads(
     card: Mapping[str, Any], weights: Mapping[str, np.ndarray], passes: int, rng: np.random.Generator
 ) -> Heads:
-    """MC dropout on the last layer, its masks folded into the head's weights.
+    """MC dropout: the head behind T masks of kept embedding units, scaled by 1 / (1 - dropout).
 
-    One mask per pass, shared by the whole pool: each pass is one draw of the network, so that joint
-    predictions of several samples mean something. StrategyError where the network has no dropout.
+    W_t = W diag(m_t). StrategyError where the network has no dropout.
     Source: Gal & Ghahramani (2016); consistent masks after Kirsch et al. (2019).
     """
     rate = float(card["network"]["dropout"])
@@ -34,23 +42,48 @@ def dropout_heads(
             "mc_log_probs come from MC dropout, but the network was trained with dropout 0",
             change="set train.single.dropout above 0, or score.posterior to laplace",
         )
-    head, bias = weights["head.weight"], weights["head.bias"]
-    masks = (rng.random((passes, head.shape[1])) >= rate).astype(np.float32) / np.float32(1 - rate)
-    return Heads(head * masks[:, None, :], np.repeat(bias[None], passes, axis=0))
+    weight, bias = head_of(weights)
+    masks = (rng.random((passes, weight.shape[1])) >= rate).astype(np.float32) / np.float32(1 - rate)
+    return Heads(weight * masks[:, None], np.tile(bias, (passes, 1)))
+
+
+def laplace_heads(
+    weights: Mapping[str, np.ndarray],
+    labeled_embeddings: FloatsLD,
+    passes: int,
+    rng: np.random.Generator,
+    *,
+    precision: float = 1.0,
+) -> Heads:
+    """Last-layer Laplace: T heads from the Gaussian around the trained one; see ``laplace_draws``.
+
+    ``precision`` of the isotropic Gaussian prior; without labels the draws come from it, centred at
+    the head. It stands for the weight decay of a loss that is summed over the labelled samples.
+    Source: MacKay (1992); Daxberger et al. (2021).
+    """
+    weight, bias = (array.astype(np.float64) for array in head_of(weights))
+    ones = np.ones((len(labeled_embeddings), 1))
+    inputs = np.concatenate([labeled_embeddings.astype(np.float64), ones], axis=1)
+    mode = np.concatenate([weight, bias[:, None]], axis=1)
+    draws = (mode + laplace_draws(mode, inputs, passes, rng, precision=precision)).astype(np.float32)
+    return Heads(np.ascontiguousarray(draws[..., :-1]), np.ascontiguousarray(draws[..., -1]))
 
 
 def mc_log_probs(embeddings: Floats, heads: Heads) -> Floats:
-    """Log-probabilities (T, N, C) under each head, float32: log softmax(h W_tᵀ + b_t).
+    """Log-probabilities (T, N, C) of ``embeddings`` (N, D), float32: log softmax(h W_tᵀ + b_t).
 
-    Rows are taken on the fixed batch grid of ``forward``.
+    Rows are taken on the fixed batch grid of ``forward``, many heads in one product.
     """
-    out = np.empty((len(heads.weight), len(embeddings), heads.weight.shape[1]), dtype=np.float32)
-    for t, (weight, bias) in enumerate(zip(heads.weight, heads.bias, strict=True)):
-        folded = np.ascontiguousarray(weight.T)
+    passes, classes, width = heads.weight.shape
+    out = np.empty((passes, len(embeddings), classes), dtype=np.float32)
+    group = max(1, _COLUMNS // classes)
+    for first in range(0, passes, group):
+        taken = slice(first, first + group)
+        folded = np.ascontiguousarray(heads.weight[taken].reshape(-1, width).T)
         for start in range(0, len(embeddings), BATCH):
-            logits = embeddings[start : start + BATCH] @ folded
-            logits += bias
-            logits -= logits.max(axis=1, keepdims=True)
-            logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-            out[t, start : start + BATCH] = logits
+            logits = (embeddings[start : start + BATCH] @ folded).reshape(-1, len(heads.bias[taken]), classes)
+            logits += heads.bias[taken]
+            logits -= logits.max(axis=2, keepdims=True)
+            logits -= np.log(np.exp(logits).sum(axis=2, keepdims=True))
+            out[taken, start : start + BATCH] = logits.transpose(1, 0, 2)
     return out

@@ -9,7 +9,7 @@ from al_plugin.axes import Floats
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Inputs, Model
 from al_plugin.math.sampling import id_hashes, mixed_keys
-from al_plugin.models.posterior import Heads, dropout_heads, mc_log_probs
+from al_plugin.models.posterior import dropout_heads, laplace_heads, mc_log_probs
 from al_plugin.models.restore import head_of, is_committee, member_log_probs, model_signals, posterior_members
 from al_plugin.rounds import seeds
 
@@ -73,7 +73,11 @@ def _posterior(
             lambda rows: member_log_probs(model.card, networks, inputs.pool.features[rows]),
             lambda features: member_log_probs(model.card, networks, features),
         )
-    heads = _heads(model, sampling, rng)
+    if sampling.kind == "laplace":
+        labeled = embeddings[inputs.pool.positions(inputs.labeled.sample_ids)]
+        heads = laplace_heads(model.weights, labeled, sampling.passes, rng, precision=sampling.precision)
+    else:
+        heads = dropout_heads(model.card, model.weights, sampling.passes, rng)
     return (
         lambda rows: mc_log_probs(embeddings[rows], heads),
         lambda features: mc_log_probs(model_signals(model.card, model.weights, features)[1], heads),
@@ -92,7 +96,3 @@ def standardised(features: Floats) -> Floats:
 def sample_keys(pool: Pool, seed: int, round_number: int, purpose: str) -> np.ndarray:
     """One 64-bit key per sample for this seed, round and purpose."""
     return mixed_keys(id_hashes(pool.ids), seeds.number(seed, round_number, purpose))
-
-
-def _heads(model: Model, sampling: Sampling, rng: np.random.Generator) -> Heads:
-    return dropout_heads(model.card, model.weights, sampling.passes, rng)
