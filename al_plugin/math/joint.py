@@ -101,9 +101,7 @@ def by_sample(log_probs: FloatsTNC) -> tuple[Floats, Floats]:
     return logs, np.exp(logs)
 
 
-def _expected_entropy(
-    probs: Floats, weights: NDArray[np.floating[Any]], masses: NDArray[np.floating[Any]]
-) -> Floats:
+def _expected_entropy(probs: Floats, weights: NDArray[np.floating[Any]], masses: NDArray[np.floating[Any]]) -> Floats:
     """Σ_r m_r H(Σ_t w_tr p_t), (N,), of ``probs`` (N, C, T): one product of fixed shape per sample."""
     probs = np.maximum(probs, probs.dtype.type(_FLOOR))
     total = np.zeros(len(probs))

@@ -47,9 +47,7 @@ def jepig(
     candidate. Range [0, BALD], and at least epig up to the error of the draw.
     """
     rng = np.random.default_rng(_STREAM)
-    return target_information.joint_information(
-        mc_log_probs, target_mc_log_probs, rng, configurations=configurations
-    )
+    return target_information.joint_information(mc_log_probs, target_mc_log_probs, rng, configurations=configurations)
 
 
 @strategy(
