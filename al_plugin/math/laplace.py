@@ -45,11 +45,9 @@ def laplace_draws(
     probs /= probs.sum(axis=1, keepdims=True)
     if mode.size > exact:
         return _kronecker_draws(probs, inputs, noise, precision)
-    from scipy.linalg import solve_triangular
-
     lower = np.linalg.cholesky(softmax_precision(probs, inputs, precision))
     # Λ = L Lᵀ, so that L⁻ᵀ z has the covariance Λ⁻¹.
-    solved: Floats = solve_triangular(lower, noise.reshape(draws, -1).T, lower=True, trans="T", check_finite=False)
+    solved: Floats = np.linalg.solve(lower.T, noise.reshape(draws, -1).T)
     return np.ascontiguousarray(solved.T).reshape(noise.shape)
 
 

@@ -65,4 +65,5 @@ def expected_error_reduction(log_probs: FloatsTNC, target_log_probs: FloatsTMC) 
             _, probs = by_sample(log_probs[:, start : start + rows])
             joint = np.matmul(probs, columns).reshape(len(probs), -1, classes)
             total[start : start + rows] += joint.max(axis=2).sum(axis=1) - now
-    return np.maximum(total / targets, 0.0)
+    reduction: FloatsN = np.maximum(total / targets, 0.0)
+    return reduction

@@ -58,7 +58,7 @@ def together(chosen):
 
 
 def greedy(members, n):
-    """Gains to the thirtieth digit; the rest of them by BALD once no gain is left."""
+    """Gains to the thirtieth digit; once none is left, who has any BALD (here at most one) before the others."""
     pool, taken = columns(members), []
     alone = [round(together([one]), 30) for one in pool]
     while len(taken) < n:
@@ -67,7 +67,7 @@ def greedy(members, n):
         gains = {at: round(together([pool[one] for one in (*taken, at)]) - before, 30) for at in left}
         best = max(left, key=lambda at: (gains[at], -at))
         if taken and gains[best] < 1e-12:
-            return taken + sorted(left, key=lambda at: (-alone[at], at))[: n - len(taken)]
+            return taken + [at for at in left if alone[at] > 1e-12][: n - len(taken)]
         taken.append(best)
     return taken
 
@@ -75,17 +75,17 @@ def greedy(members, n):
 def batches():
     sure = [[Fraction(1), Fraction(0)], [Fraction(0), Fraction(1)]]
     half = [Fraction(1, 2), Fraction(1, 2)]
-    lean, other = [Fraction(7, 8), Fraction(1, 8)], [Fraction(1, 8), Fraction(7, 8)]
-    # The second pick is told all by the first; what remains is by BALD.
-    two = [[half, sure[0], lean, sure[0], half, lean], [half, sure[1], other, sure[1], half, half]]
+    # The first pick tells all; what is drawn next is the only other one that tells anything.
+    two = [[half, sure[0], half, half, sure[1], half], [half, sure[1], half, half, sure[0], half]]
     pools = [("three classes", POOL, n) for n in (1, 2, 3, 5)]
     copies = [[member[at] for at in (6, 0, 0, 1, 5, 1, 5)] for member in POOL]
-    pools += [("copies", copies, 4), ("nothing is left after one pick", two, 4)]
+    pools += [("copies", copies, 4), ("nothing is left after one pick", two, 2)]
     return [
         {
             "name": f"{name}, {n} picks",
             "signals": {"mc_log_probs": written(members)},
             "n": n,
+            "seeds": 20,
             "expected": {"picks": greedy(members, n)},
         }
         for name, members, n in pools

@@ -8,6 +8,7 @@ from al_plugin.axes import FloatsTNC, Picks
 from al_plugin.math import batch_bald as greedy
 from al_plugin.math.committee import mutual_information
 from al_plugin.strategies.registry import Range, strategy
+from al_plugin.strategies.select.stochastic import power
 
 
 @strategy(
@@ -31,11 +32,13 @@ def batch_bald(
 
     maximise I(y_S; ω) = H(y_S) - (1/T) Σ_t Σ_{i in S} H(p_t(y | x_i)), exactly while C^|S| <=
     configurations, then over that many drawn label combinations. The first pick is BALD's best. T
-    posterior samples carry at most log T nats: once no gain exceeds its standard error the batch is
-    filled by BALD. Ties go to the first candidate in keyed order.
+    posterior samples carry at most log T nats: once no gain exceeds its standard error the rest of the
+    batch is drawn in proportion to BALD (as `power` does), which avoids copies better than BALD's order.
+    Ties go to the first candidate in keyed order.
     """
     picks, _, saturated_at = greedy.batch_bald(mc_log_probs, n, rng, configurations=configurations)
     if saturated_at is None:
         return picks
-    ranked = np.argsort(-mutual_information(mc_log_probs), kind="stable")
-    return np.concatenate([picks, ranked[~np.isin(ranked, picks)][: n - saturated_at]])
+    rest = np.delete(np.arange(mc_log_probs.shape[1]), picks)
+    drawn = power(mutual_information(mc_log_probs[:, rest]), n - saturated_at, rng)
+    return np.concatenate([picks, rest[drawn]])
