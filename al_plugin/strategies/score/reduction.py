@@ -8,6 +8,7 @@ from al_plugin.axes import FloatsLC, FloatsLD, FloatsN, FloatsNC, FloatsND
 from al_plugin.math.distinct import distinct_rows
 from al_plugin.math.expected_error import RISKS, expected_risks
 from al_plugin.math.fisher import LIMIT, check_size, prior_information
+from al_plugin.math.head_update import labeled_head
 from al_plugin.math.output_variance import pool_variance, trace_reductions
 from al_plugin.strategies.registry import OneOf, Range, strategy
 
@@ -49,7 +50,7 @@ def variance_reduction(
 @strategy(
     "expected_error_reduction",
     reference="Roy & McCallum (2001); Settles (2009)",
-    cost="O(N C² (D² + targets D)) and N C² targets exponentials; memory O((C D)²)",
+    cost="O(N C² (C D² + (L + targets) D)), N C² (L + targets) of it exponentials; memory O((C D)²)",
     use="One label at a time on small pools; it judges the model by itself.",
     expected_failures=_WHOLE_POOL,
 )
@@ -66,15 +67,16 @@ def expected_error_reduction(
 ) -> FloatsN:
     """High where the model expects to err least after it has learnt the label.
 
-    s = -Σ_y p_y · mean_u R(p₊(. | u)), p₊ after one Newton step of the last layer on (x, y) from the
-    labelled optimum, with the information λI + Σ_{L} I + I(x); R the entropy (``log``, nats) or
-    1 - max p (``zero_one``), u at most ``targets`` rows of the pool, evenly spaced by embedding. Range
-    [-log C, 0]. The label itself is never read. A head of more than ``limit`` weights C (D + 1) is refused.
+    s = -Σ_y p_y · mean_u R(p₊(. | u)), p₊ after two steps of the last layer on (x, y) from the labelled
+    optimum, with the matrix (λI + Σ_{l in L} I(l) + I(x))⁻¹, the first shortened where the label surprises;
+    R the entropy (``log``, nats) or 1 - max p (``zero_one``), u at most ``targets`` rows of the pool, evenly
+    spaced by embedding. Range [-log C, 0]. The label itself is never read. A head of more than ``limit``
+    weights C (D + 1) is refused. Ranks agree with full retraining better for ``log`` than for ``zero_one``.
     """
     check_size(log_probs.shape[1], embeddings.shape[1], limit)
     rows, back, counts = distinct_rows(embeddings, log_probs)
     logs, hidden = log_probs[rows], embeddings[rows]
     spaced = np.linspace(0, len(log_probs), min(targets, len(log_probs)), endpoint=False)
     aims = np.searchsorted(np.cumsum(counts), spaced, side="right")
-    prior = prior_information(labeled_log_probs, labeled_embeddings, regularisation)
-    return -expected_risks(logs, hidden, logs[aims], hidden[aims], prior, RISKS[loss])[back]
+    head = labeled_head(labeled_log_probs, labeled_embeddings, regularisation)
+    return -expected_risks(logs, hidden, logs[aims], hidden[aims], head, RISKS[loss])[back]
