@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from al_plugin.errors import StrategyError
-from al_plugin.math import fisher, head_update
+from al_plugin.math import expected_error, fisher
 from al_plugin.math.distinct import distinct_rows
 from al_plugin.math.trace_greedy import trace_greedy
 from al_plugin.strategies import registry
@@ -18,6 +18,7 @@ from al_plugin.strategies.score.reduction import expected_error_reduction, varia
 from al_plugin.strategies.select.fisher import bait
 from al_plugin.strategies.select.stability import noise_stability
 
+RISKS_NAME = "zero_one"
 METHODS = (bait, variance_reduction, expected_error_reduction)
 
 
@@ -155,7 +156,8 @@ def test_blocks_of_rows_change_nothing_but_the_last_bits(monkeypatch):
     given_, scores = world(3, n=40), {}
     for rows, elements in ((512, 1 << 17), (7, 40)):
         monkeypatch.setattr(fisher, "_ROWS", rows)
-        monkeypatch.setattr(head_update, "ELEMENTS", elements)
+        monkeypatch.setattr(expected_error, "_RISK", elements)
+        monkeypatch.setattr(expected_error, "_STEP", elements)
         scores[rows] = (variance_reduction(*given_), expected_error_reduction(*given_), bait(*given_, 6))
     for one, other in zip(scores[512], scores[7], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10)
@@ -252,13 +254,12 @@ def test_bait_is_the_naive_greedy(seed, n, oversample, classes):
     assert bait(*handed, n, oversample=oversample).tolist() == greedy(handed, n, max(n, forward))
 
 
-def test_pruning_can_change_the_batch():
+@pytest.mark.parametrize("seed", [0, 5, 11])
+def test_pruning_can_change_the_batch(seed):
     """Otherwise the comparison above would not see it."""
-    changed = [seed for seed in range(20) if set(greedy(world(seed, n=9), 3, 6)) != set(greedy(world(seed, n=9), 3, 3))]
-    assert changed
-    for seed in changed:
-        handed = world(seed, n=9)
-        assert bait(*handed, 3).tolist() == greedy(handed, 3, 6)
+    handed = world(seed, n=10, labeled=0)
+    assert set(greedy(handed, 3, 6)) != set(greedy(handed, 3, 3))
+    assert bait(*handed, 3).tolist() == greedy(handed, 3, 6)
 
 
 @pytest.mark.parametrize("penalty", [1e-4, 1e-2, 1.0, 100.0])
@@ -300,8 +301,7 @@ def test_copies_of_a_pick_wait_and_the_first_stays_after_pruning():
     copies = (np.tile(logs, (3, 1)), np.tile(hidden, (3, 1)), known, at)
     picks = bait(*copies, 4).tolist()
     for pick in picks:
-        earlier = [p for p in range(pick % 6, pick, 6)]
-        assert set(earlier) <= set(picks[: picks.index(pick)])
+        assert set(range(pick % 6, pick, 6)) <= set(picks[: picks.index(pick)])
 
 
 def test_certain_candidates_are_picked_last_in_order():
@@ -417,9 +417,9 @@ def risk(logs, loss):
     return -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)
 
 
-def updated(handed, i, y, penalty):
-    """The change of all weights by label y of sample i, with whole matrices: a Newton step, shortened by a
-    line search on the quadratic model and the sample's own loss; then the same matrix on the true gradient."""
+def updated(handed, i, y, penalty, steps=2):
+    """The change of all weights by label y of sample i, with whole matrices: a Newton step, shortened by a line
+    search on the quadratic model and the sample's own loss; then steps with its matrix and the true curvature."""
     logs, hidden, known, at = handed
     classes, width = logs.shape[1], hidden.shape[1]
     f = prior(known, at, penalty, classes, width)
@@ -431,12 +431,17 @@ def updated(handed, i, y, penalty):
         change = step.reshape(classes, -1) @ h1
         return t * step @ f @ step + (np.exp(log_softmax((logs[i] + t * change)[None]))[0] - truth) @ change
 
-    t = 1.0 if slope(1.0) <= 0 else brentq(slope, 0.0, 1.0, xtol=1e-14)
-    step = t * step
-    weight = step.reshape(classes, -1)
-    gradient = penalty * weight + np.outer(np.exp(log_softmax((logs[i] + weight @ h1)[None]))[0] - truth, h1)
-    gradient += (np.exp(log_softmax(known + at1 @ weight.T)) - np.exp(known)).T @ at1
-    return (step - np.linalg.solve(hessian, gradient.ravel())).reshape(classes, -1)
+    # To 2⁻¹⁰: the middle of the cell that holds the root.
+    weight = step * (1.0 if slope(1.0) <= 0 else (np.floor(brentq(slope, 0.0, 1.0, xtol=1e-14) * 1024) + 0.5) / 1024)
+    for _ in range(steps):
+        w = weight.reshape(classes, -1)
+        own, others = log_softmax((logs[i] + w @ h1)[None]), log_softmax(known + at1 @ w.T)
+        gradient = penalty * w + np.outer(np.exp(own[0]) - truth, h1) + (np.exp(others) - np.exp(known)).T @ at1
+        now = prior(others, at, penalty, classes, width) + whole(blocks(own), hidden[i : i + 1])
+        down = np.linalg.solve(hessian, gradient.ravel())
+        if gradient.any():
+            weight = weight - (gradient.ravel() @ down) / (down @ now @ down) * down
+    return weight.reshape(classes, -1)
 
 
 def explicit(handed, loss, penalty, aims):
@@ -476,26 +481,48 @@ def trained(hidden, targets, penalty, classes):
     raise AssertionError("no convergence")
 
 
+def retrained(seed, loss):
+    """A problem of three classes, and the scores of Roy & McCallum: the head trained anew for each sample and label."""
+    rng = np.random.default_rng(seed)
+    centers = np.array([[2.0, 0.0], [-1.0, 1.7], [-1.0, -1.7]])
+    truth = rng.integers(0, 3, size=48)
+    hidden = centers[truth] + rng.normal(size=(48, 2))
+    weight = trained(hidden[:24], truth[:24], 1.0, 3)
+    pool = np.c_[hidden[24:], np.ones(24)]
+    logs = log_softmax(np.c_[hidden, np.ones(48)] @ weight.T)
+    scores = np.zeros(24)
+    for i in range(24):
+        for y in range(3):
+            again = trained(np.r_[hidden[:24], hidden[24 + i : 25 + i]], np.r_[truth[:24], y], 1.0, 3)
+            scores[i] -= np.exp(logs[24 + i, y]) * risk(pool @ again.T, loss).mean()
+    return (logs[24:], hidden[24:], logs[:24], hidden[:24]), scores
+
+
+def rank_correlation(one, other):
+    return np.corrcoef(np.argsort(np.argsort(one)), np.argsort(np.argsort(other)))[0, 1]
+
+
 @pytest.mark.parametrize("loss", ["log", "zero_one"])
-def test_one_newton_step_ranks_like_retraining(loss):
-    """Rank correlation with Roy & McCallum's own form, the head retrained for every candidate and label."""
-    correlations = []
-    for seed in range(3):
-        rng = np.random.default_rng(seed)
-        centers = np.array([[2.0, 0.0], [-1.0, 1.7], [-1.0, -1.7]])
-        truth = rng.integers(0, 3, size=64)
-        hidden = centers[truth] + rng.normal(size=(64, 2))
-        weight = trained(hidden[:24], truth[:24], 1.0, 3)
-        pool = np.c_[hidden[24:], np.ones(40)]
-        logs = log_softmax(np.c_[hidden, np.ones(64)] @ weight.T)
-        ours = expected_error_reduction(logs[24:], hidden[24:], logs[:24], hidden[:24], loss=loss)
-        theirs = np.zeros(40)
-        for i in range(40):
-            for y in range(3):
-                again = trained(np.r_[hidden[:24], hidden[24 + i : 25 + i]], np.r_[truth[:24], y], 1.0, 3)
-                theirs[i] -= np.exp(logs[24 + i, y]) * risk(pool @ again.T, loss).mean()
-        correlations.append(np.corrcoef(np.argsort(np.argsort(ours)), np.argsort(np.argsort(theirs)))[0, 1])
-    assert min(correlations) > 0.9, correlations
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_rank_like_retraining(loss, seed):
+    handed, expected = retrained(seed, loss)
+    assert rank_correlation(expected_error_reduction(*handed, loss=loss), expected) > 0.95
+    many = expected_error_reduction(*handed, loss=loss, steps=100)
+    np.testing.assert_allclose(many, expected, rtol=1e-8)
+
+
+def test_a_plain_newton_step_would_not():
+    """Why there is more than one step: classes well apart, one step ranks by chance or in reverse."""
+    handed, expected = retrained(1, "log")
+    logs, hidden, known, at = handed
+    f, h1 = prior(known, at, 1.0, 3, 2), np.c_[hidden, np.ones(24)]
+    plain = np.zeros(24)
+    for i in range(24):
+        hessian = f + whole(blocks(logs[i : i + 1]), hidden[i : i + 1])
+        for y in range(3):
+            step = np.linalg.solve(hessian, np.outer(np.eye(3)[y] - np.exp(logs[i]), h1[i]).ravel()).reshape(3, 3)
+            plain[i] -= np.exp(logs[i, y]) * risk(logs + h1 @ step.T, "log").mean()
+    assert rank_correlation(plain, expected) < 0.5
 
 
 def test_a_certain_candidate_leaves_the_risk_as_it_is():
@@ -516,7 +543,8 @@ def test_peer_nan_where_a_probability_is_zero():
 def test_peer_loss_compared_by_identity():
     """modAL tests the name of the loss with `is`: a word made at run time is none it knows."""
     handed = world(3)
-    word = "".join(["zero", "_one"])
+    word = str(np.array("zero_one"))
+    assert word is not RISKS_NAME
     np.testing.assert_array_equal(
         expected_error_reduction(*handed, loss=word), expected_error_reduction(*handed, loss="zero_one")
     )

@@ -32,14 +32,14 @@ def test_model_and_generators_stay_as_they_are(model, mode):
     """Weights bit for bit, mode, gradients and torch's and NumPy's global generators."""
     model.train(mode)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     kept = INPUTS.copy()
     output_deviations(model, INPUTS, 3, 1)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert [module.training for module in model.modules()] == [mode] * len(list(model.modules()))
     assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
     assert torch.equal(torch.get_rng_state(), torch_state)
-    assert (np.random.get_state()[1] == numpy_state).all()
+    assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
     assert (kept == INPUTS).all()
 
 

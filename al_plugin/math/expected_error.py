@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from al_plugin.axes import Floats, FloatsN, FloatsNC, FloatsND
-from al_plugin.math import head_update
 from al_plugin.math.fisher import probabilities
-from al_plugin.math.head_update import LabeledHead, column_chunks, columns, label_responses
+from al_plugin.math.head_update import LabeledHead, columns, label_responses
+
+# Numbers in a temporary: of the steps, which re-read F⁻¹ for each block of samples, and of the risks.
+_STEP, _RISK = 1 << 17, 1 << 17
 
 Risk = Callable[[Floats], Floats]
 
@@ -39,24 +41,32 @@ def expected_risks(
     target_hidden: FloatsND,
     head: LabeledHead,
     risk: Risk,
+    steps: int,
 ) -> FloatsN:
     """Σ_y p_y · mean_u risk(p(. | u) after the label y of x) of each sample, (N,).
 
-    Targets u (M, C) and (M, D); the head moves as ``label_responses`` says. O(N C² (C D² + (L + M) D))
-    multiplications and N C² (L + M) exponentials; memory O(m²). Source: Roy & McCallum (2001).
+    Targets u (M, C) and (M, D); the head moves as ``label_responses`` says. O(N C² (steps (C D² + L D) + M D))
+    multiplications and N C² (steps L + M) exponentials; memory O(m² + C² L). Source: Roy & McCallum (2001).
     """
     classes = log_probs.shape[1]
     places, logs = columns(target_log_probs, target_hidden)
-    rows = max(1, head_update.ELEMENTS // (classes * len(head.inverse)))
+    rows = max(1, _STEP // (classes * max(len(head.inverse), classes * head.places.shape[1])))
     out = np.empty(len(log_probs))
     for start in range(0, len(log_probs), rows):
         block = slice(start, start + rows)
-        responses = label_responses(head, log_probs[block], hidden[block])
+        responses = label_responses(head, log_probs[block], hidden[block], steps)
         for position, (response, weights) in enumerate(zip(responses, probabilities(log_probs[block]), strict=True)):
-            total = np.zeros(classes)
-            for chunk in column_chunks(places.shape[1], classes):
-                logits = response @ places[:, chunk]
-                logits += logs[:, chunk]
-                total += risk(logits).sum(axis=1)
-            out[start + position] = weights @ total / places.shape[1]
+            out[start + position] = weights @ _mean_risks(response, places, logs, risk)
     return out
+
+
+def _mean_risks(response: Floats, places: Floats, logs: Floats, risk: Risk) -> Floats:
+    """Mean risk of the targets under each of the changed heads (C labels, C, D + 1), (C labels,)."""
+    chunk = max(1, _RISK // len(response) ** 2)
+    total = np.zeros(len(response))
+    for start in range(0, places.shape[1], chunk):
+        logits = response @ places[:, start : start + chunk]
+        logits += logs[:, start : start + chunk]
+        total += risk(logits).sum(axis=1)
+    mean: Floats = total / places.shape[1]
+    return mean

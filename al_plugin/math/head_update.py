@@ -1,13 +1,12 @@
-"""A linear softmax head after one more label, without training it again.
+"""A linear softmax head after one more label, by a few steps instead of training it again.
 
-The head is taken to stand at the minimum of the labelled loss plus λ/2 ‖W‖². One Newton step for a label
-that surprises goes far too far, and the mean of the steps over the labels misses a term as large as what
-is left of them; so the step is shortened where the candidate's own loss asks for it, and a second step with
-the same matrix follows, from the gradient at the labelled samples. Their labels are not needed for it:
-Σ_l (p_l - e_l) ⊗ h_l at the minimum is -λW.
+The head is taken to stand at the minimum of the labelled loss plus λ/2 ‖W‖². A plain Newton step for a
+label that surprises goes far too far, and the mean of the steps over the labels lacks a term as large as
+what is left of them: ranks by it can be the reverse of those by retraining. So the step is shortened where
+the sample's own loss asks for it, and steps from the true gradient follow, with the same matrix and the
+true curvature along them. They need no label of a labelled sample: Σ_l (p_l - e_l) ⊗ h_l is -λW at the minimum.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,28 +23,42 @@ from al_plugin.math.fisher import (
     woodbury_cores,
 )
 
-ELEMENTS = 1 << 17
-_HALVINGS = 45
+# The shortened step is the start of others: its length need not be exact.
+_HALVINGS = 10
 # Stands for log 0: exp gives 0, and 0 times it is 0, not NaN.
 _FLOOR = -1e3
 
 
 @dataclass(frozen=True)
 class LabeledHead:
-    """Labelled samples as columns, ``places`` [h, 1] (D + 1, L) and ``logs`` (C, L); λ; F⁻¹ (m, m); its forms."""
+    """Labelled samples as columns: [h, 1] (D + 1, L), log p and p (C, L); λ; F⁻¹ (m, m) and its forms."""
 
     places: Floats
     logs: Floats
+    probs: Floats
     penalty: float
     inverse: Floats
     coefficients: Floats
 
 
+@dataclass(frozen=True)
+class _Samples:
+    """Some samples with everything that does not change from step to step."""
+
+    inputs: FloatsND
+    logs: Floats
+    forms: Floats
+    blocks: Floats
+    cores: Floats
+    unit: Floats
+
+
 def labeled_head(log_probs: FloatsLC, hidden: FloatsLD, penalty: float) -> LabeledHead:
     """What the labelled samples say of the head, F = λI + Σ_l I(x_l)."""
     inverted = inverse(prior_information(log_probs, hidden, penalty))
+    places, logs = columns(log_probs, hidden)
     coefficients = form_coefficients(inverted, hidden.shape[1] + 1)
-    return LabeledHead(*columns(log_probs, hidden), penalty, inverted, coefficients)
+    return LabeledHead(places, logs, softmax(logs), penalty, inverted, coefficients)
 
 
 def columns(log_probs: FloatsNC, hidden: FloatsND) -> tuple[Floats, Floats]:
@@ -55,67 +68,101 @@ def columns(log_probs: FloatsNC, hidden: FloatsND) -> tuple[Floats, Floats]:
 
 def softmax(logits: Floats) -> Floats:
     """Softmax over the axis before the last."""
-    weights: Floats = np.exp(logits - logits.max(axis=-2, keepdims=True))
+    weights: Floats = logits - logits.max(axis=-2, keepdims=True)
+    np.exp(weights, out=weights)
     weights /= weights.sum(axis=-2, keepdims=True)
     return weights
 
 
-def column_chunks(count: int, classes: int) -> Iterator[slice]:
-    """Slices of columns for which C² numbers each stay in cache."""
-    step = max(1, ELEMENTS // classes**2)
-    return (slice(start, start + step) for start in range(0, count, step))
-
-
-def label_responses(head: LabeledHead, log_probs: FloatsNC, hidden: FloatsND) -> Floats:
+def label_responses(head: LabeledHead, log_probs: FloatsNC, hidden: FloatsND, steps: int) -> Floats:
     """Change of the head's weights by each possible label of each sample, (N, C labels, C, D + 1).
 
     First -(F + I(x))⁻¹∇ = F⁻¹ H_x (I + G S)⁻¹ Uᵀ(e_y - p), S = H_xᵀ F⁻¹ H_x, times the t in [0, 1] for
-    which λ/2 ‖W‖² and the labelled loss, both to second order, and the candidate's own loss are least; then
-    -(F + I(x))⁻¹ times the true gradient there. O(C m² + C² L D) multiplications and C² L exponentials a sample.
+    which the labelled loss with its penalty, to second order, plus the sample's own loss is least. Then
+    ``steps`` times d = -(F + I(x))⁻¹∇ with the gradient and times -∇d / dᵀ∇²d, both at the place reached; for
+    many steps it is the head trained anew. Per sample and step O(C m² + C² L D) multiplications and C² L
+    exponentials, memory O(C² L).
     """
-    inputs, blocks, basis = head_inputs(hidden), class_blocks(log_probs), contrasts(log_probs.shape[1])
-    (count, width), k = inputs.shape, blocks.shape[1]
-    logs = np.maximum(log_probs.astype(np.float64), _FLOOR)[:, :, None]
-    forms = quadratic_forms(inputs, head.coefficients)
-    truth = np.eye(k + 1)
-    steps = np.linalg.solve(np.eye(k) + blocks @ forms, basis.T @ (truth - softmax(logs)))
-    steps *= _lengths(basis, logs, forms, steps)[:, None, :]
-    folded = head.inverse.reshape(k, width, k, width).transpose(3, 2, 0, 1).reshape(width, -1)
-    # F⁻¹ H_x as rows: what a unit of each class contrast at x does to all weights, (N, k, m).
-    unit = (inputs @ folded).reshape(count, k, k * width)
-    moved = steps.swapaxes(1, 2) @ unit
-    residuals = (basis.T @ (softmax(logs + basis @ (forms @ steps)) - truth)).swapaxes(1, 2)
-    gradients = head.penalty * moved + (residuals[..., None] * inputs[:, None, None, :]).reshape(moved.shape)
-    for gradient, first in zip(gradients, moved, strict=True):
-        gradient += _labeled_gradient(head, basis, first.reshape(k + 1, k, width)).reshape(gradient.shape)
-    second = gradients @ head.inverse
-    at_sample = second.reshape(count, k + 1, k, width) @ inputs[:, None, :, None]
-    second -= (at_sample[..., 0] @ woodbury_cores(forms, blocks)) @ unit
-    response: Floats = basis @ (moved - second).reshape(count, k + 1, k, width)
+    samples, truth = _samples(head, log_probs, hidden), np.eye(log_probs.shape[1])
+    (count, width), k = samples.inputs.shape, len(truth) - 1
+    residuals = contrasts(k + 1).T @ (truth - softmax(samples.logs))
+    first = np.linalg.solve(np.eye(k) + samples.blocks @ samples.forms, residuals)
+    first *= _lengths(samples, first)[:, None, :]
+    moved = first.swapaxes(1, 2) @ samples.unit
+    for _ in range(steps):
+        moved += _descent(head, samples, moved)
+    response: Floats = contrasts(k + 1) @ moved.reshape(count, k + 1, k, width)
     return response
 
 
-def _lengths(basis: Floats, logs: Floats, forms: Floats, steps: Floats) -> Floats:
-    """The t in [0, 1] at which t²/2 vᵀSv - log p_y(t) is least, (N, C labels), by halving: it is convex."""
-    at_sample = forms @ steps
+def _samples(head: LabeledHead, log_probs: FloatsNC, hidden: FloatsND) -> _Samples:
+    inputs, blocks = head_inputs(hidden), class_blocks(log_probs)
+    (count, width), k = inputs.shape, blocks.shape[1]
+    forms = quadratic_forms(inputs, head.coefficients)
+    folded = head.inverse.reshape(k, width, k, width).transpose(3, 2, 0, 1).reshape(width, -1)
+    # F⁻¹ H_x as rows: what a unit of each class contrast at x does to all weights, (N, k, m).
+    unit = (inputs @ folded).reshape(count, k, k * width)
+    logs = np.maximum(log_probs.astype(np.float64), _FLOOR)[:, :, None]
+    return _Samples(inputs, logs, forms, blocks, woodbury_cores(forms, blocks), unit)
+
+
+def _lengths(samples: _Samples, steps: Floats) -> Floats:
+    """The t in [0, 1] at which t²/2 vᵀSv - log p_y(t) is least, (N, C labels), to 2⁻¹⁰ by halving: it is convex."""
+    at_sample = samples.forms @ steps
     curvature = (steps * at_sample).sum(axis=1)
-    change = basis @ at_sample
+    change = contrasts(samples.logs.shape[1]) @ at_sample
     own = np.einsum("nyy->ny", change)
     low, high = np.zeros_like(curvature), np.ones_like(curvature)
-    middle = high
-    for _ in range(_HALVINGS):
-        probs = softmax(logs + middle[:, None, :] * change)
+    middle: Floats = high
+    for _ in range(_HALVINGS + 1):
+        probs = softmax(samples.logs + middle[:, None, :] * change)
         rising = middle * curvature + (probs * change).sum(axis=1) - own > 0
         high, low = np.where(rising, middle, high), np.where(rising, low, middle)
         middle = (low + high) / 2.0
     return middle
 
 
-def _labeled_gradient(head: LabeledHead, basis: Floats, moved: Floats) -> Floats:
-    """Σ_l Uᵀ(p_l after - p_l before) ⊗ [h_l, 1] for changes of the weights (C labels, k, D + 1)."""
-    total = np.zeros_like(moved)
-    for chunk in column_chunks(head.places.shape[1], len(moved)):
-        places, logs = head.places[:, chunk], head.logs[:, chunk]
-        changed = softmax(basis @ (moved @ places) + logs) - softmax(logs)
-        total += (basis.T @ changed) @ places.T
-    return total
+def _descent(head: LabeledHead, samples: _Samples, moved: Floats) -> Floats:
+    """One step from ``moved`` (N, C labels, m) on the loss of the labelled samples and (x, y)."""
+    classes = moved.shape[1]
+    basis = contrasts(classes)
+    own = softmax(samples.logs + _at_samples(samples, basis, moved))
+    others = softmax(_at_labeled(head, basis, moved) + head.logs)
+    residuals = (basis.T @ (own - np.eye(classes))).swapaxes(1, 2)
+    gradient = head.penalty * moved + (residuals[..., None] * samples.inputs[:, None, None, :]).reshape(moved.shape)
+    gradient += ((basis.T @ (others - head.probs)) @ head.places.T).reshape(moved.shape)
+    down = gradient @ head.inverse
+    at_sample = basis.T @ _at_samples(samples, basis, down)
+    down -= (at_sample.swapaxes(1, 2) @ samples.cores) @ samples.unit
+    curvature = head.penalty * (down * down).sum(axis=2) + _variance(own, _at_samples(samples, basis, down))
+    curvature += _variance(others, _at_labeled(head, basis, down)).sum(axis=2)
+    slope = (gradient * down).sum(axis=2)
+    lengths = np.divide(slope, curvature, out=np.zeros_like(slope), where=curvature > 0)
+    change: Floats = -lengths[:, :, None] * down
+    return change
+
+
+def _at_samples(samples: _Samples, basis: Floats, moved: Floats) -> Floats:
+    """Change of each sample's own logits, (N, C, C labels)."""
+    count, classes = moved.shape[:2]
+    at = moved.reshape(count, classes, classes - 1, -1) @ samples.inputs[:, None, :, None]
+    changed: Floats = basis @ at[..., 0].swapaxes(1, 2)
+    return changed
+
+
+def _at_labeled(head: LabeledHead, basis: Floats, moved: Floats) -> Floats:
+    """Change of the labelled samples' logits, (N, C labels, C, L)."""
+    count, classes = moved.shape[:2]
+    at = moved.reshape(-1, len(head.places)) @ head.places
+    changed: Floats = basis @ at.reshape(count, classes, classes - 1, head.places.shape[1])
+    return changed
+
+
+def _variance(probs: Floats, logits: Floats) -> Floats:
+    """Variance over the axis before the last."""
+    weighted = probs * logits
+    mean = weighted.sum(axis=-2)
+    weighted *= logits
+    spread: Floats = weighted.sum(axis=-2) - mean**2
+    np.maximum(spread, 0.0, out=spread)
+    return spread

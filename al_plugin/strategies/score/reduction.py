@@ -50,7 +50,7 @@ def variance_reduction(
 @strategy(
     "expected_error_reduction",
     reference="Roy & McCallum (2001); Settles (2009)",
-    cost="O(N C² (C D² + (L + targets) D)), N C² (L + targets) of it exponentials; memory O((C D)²)",
+    cost="O(N C² (steps (C D² + L D) + targets D)), exponentials N C² (steps L + targets); memory O((C D)² + C² L)",
     use="One label at a time on small pools; it judges the model by itself.",
     expected_failures=_WHOLE_POOL,
 )
@@ -62,16 +62,17 @@ def expected_error_reduction(
     *,
     loss: Annotated[str, OneOf(("log", "zero_one"))] = "log",
     targets: Annotated[int, Range(1, None)] = 512,
+    steps: Annotated[int, Range(0, 100)] = 2,
     regularisation: Annotated[float, Range(1e-4, None)] = 1.0,
     limit: Annotated[int, Range(100, 20_000)] = LIMIT,
 ) -> FloatsN:
     """High where the model expects to err least after it has learnt the label.
 
-    s = -Σ_y p_y · mean_u R(p₊(. | u)), p₊ after two steps of the last layer on (x, y) from the labelled
-    optimum, with the matrix (λI + Σ_{l in L} I(l) + I(x))⁻¹, the first shortened where the label surprises;
-    R the entropy (``log``, nats) or 1 - max p (``zero_one``), u at most ``targets`` rows of the pool, evenly
-    spaced by embedding. Range [-log C, 0]. The label itself is never read. A head of more than ``limit``
-    weights C (D + 1) is refused. Ranks agree with full retraining better for ``log`` than for ``zero_one``.
+    s = -Σ_y p_y · mean_u R(p₊(. | u)), p₊ after a shortened Newton step of the last layer on (x, y) from the
+    labelled optimum, λ = ``regularisation``, and ``steps`` more; many are retraining. R is the entropy
+    (``log``, nats) or 1 - max p (``zero_one``), u at most ``targets`` rows of the pool, evenly spaced by
+    embedding. Range [-log C, 0]. The label itself is never read. A head of more than ``limit`` weights
+    C (D + 1) is refused.
     """
     check_size(log_probs.shape[1], embeddings.shape[1], limit)
     rows, back, counts = distinct_rows(embeddings, log_probs)
@@ -79,4 +80,4 @@ def expected_error_reduction(
     spaced = np.linspace(0, len(log_probs), min(targets, len(log_probs)), endpoint=False)
     aims = np.searchsorted(np.cumsum(counts), spaced, side="right")
     head = labeled_head(labeled_log_probs, labeled_embeddings, regularisation)
-    return -expected_risks(logs, hidden, logs[aims], hidden[aims], head, RISKS[loss])[back]
+    return -expected_risks(logs, hidden, logs[aims], hidden[aims], head, RISKS[loss], steps)[back]
