@@ -8,8 +8,9 @@ from al_plugin.axes import Floats, FloatsN, FloatsNC, FloatsND
 from al_plugin.math.fisher import probabilities
 from al_plugin.math.head_update import LabeledHead, columns, label_responses
 
-# Numbers in a temporary: of the steps, which re-read F⁻¹ for each block of samples, and of the risks.
-_STEP, _RISK = 1 << 17, 1 << 17
+# Numbers in a temporary. F⁻¹ is read once for each block of samples, so blocks are no smaller than _ROWS
+# unless what they keep of the labelled samples exceeds _KEPT.
+_ELEMENTS, _ROWS, _KEPT = 1 << 17, 16, 1 << 24
 
 Risk = Callable[[Floats], Floats]
 
@@ -50,7 +51,8 @@ def expected_risks(
     """
     classes = log_probs.shape[1]
     places, logs = columns(target_log_probs, target_hidden)
-    rows = max(1, _STEP // (classes * max(len(head.inverse), classes * head.places.shape[1])))
+    rows = max(_ROWS, _ELEMENTS // (classes * len(head.inverse)))
+    rows = max(1, min(rows, _KEPT // max(1, classes * head.logs.size)))
     out = np.empty(len(log_probs))
     for start in range(0, len(log_probs), rows):
         block = slice(start, start + rows)
@@ -62,7 +64,7 @@ def expected_risks(
 
 def _mean_risks(response: Floats, places: Floats, logs: Floats, risk: Risk) -> Floats:
     """Mean risk of the targets under each of the changed heads (C labels, C, D + 1), (C labels,)."""
-    chunk = max(1, _RISK // len(response) ** 2)
+    chunk = max(1, _ELEMENTS // len(response) ** 2)
     total = np.zeros(len(response))
     for start in range(0, places.shape[1], chunk):
         logits = response @ places[:, start : start + chunk]

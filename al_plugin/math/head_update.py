@@ -25,6 +25,7 @@ from al_plugin.math.fisher import (
 
 # The shortened step is the start of others: its length need not be exact.
 _HALVINGS = 10
+_ELEMENTS = 1 << 17
 # Stands for log 0: exp gives 0, and 0 times it is 0, not NaN.
 _FLOOR = -1e3
 
@@ -127,19 +128,37 @@ def _descent(head: LabeledHead, samples: _Samples, moved: Floats) -> Floats:
     classes = moved.shape[1]
     basis = contrasts(classes)
     own = softmax(samples.logs + _at_samples(samples, basis, moved))
-    others = softmax(_at_labeled(head, basis, moved) + head.logs)
+    others, pull = _labeled_gradients(head, basis, moved)
     residuals = (basis.T @ (own - np.eye(classes))).swapaxes(1, 2)
     gradient = head.penalty * moved + (residuals[..., None] * samples.inputs[:, None, None, :]).reshape(moved.shape)
-    gradient += ((basis.T @ (others - head.probs)) @ head.places.T).reshape(moved.shape)
+    gradient += pull
     down = gradient @ head.inverse
     at_sample = basis.T @ _at_samples(samples, basis, down)
     down -= (at_sample.swapaxes(1, 2) @ samples.cores) @ samples.unit
     curvature = head.penalty * (down * down).sum(axis=2) + _variance(own, _at_samples(samples, basis, down))
-    curvature += _variance(others, _at_labeled(head, basis, down)).sum(axis=2)
+    for rows in _groups(head, moved):
+        curvature[rows] += _variance(others[rows], _at_labeled(head, basis, down[rows])).sum(axis=2)
     slope = (gradient * down).sum(axis=2)
     lengths = np.divide(slope, curvature, out=np.zeros_like(slope), where=curvature > 0)
     change: Floats = -lengths[:, :, None] * down
     return change
+
+
+def _labeled_gradients(head: LabeledHead, basis: Floats, moved: Floats) -> tuple[Floats, Floats]:
+    """Labelled samples' probabilities after each change (N, C labels, C, L) and Σ_l Uᵀ(p_l after - p_l) ⊗ [h_l, 1]."""
+    count, classes = moved.shape[:2]
+    others = np.empty((count, classes, *head.logs.shape))
+    pull = np.empty_like(moved)
+    for rows in _groups(head, moved):
+        others[rows] = softmax(_at_labeled(head, basis, moved[rows]) + head.logs)
+        pull[rows] = ((basis.T @ (others[rows] - head.probs)) @ head.places.T).reshape(pull[rows].shape)
+    return others, pull
+
+
+def _groups(head: LabeledHead, moved: Floats) -> list[slice]:
+    """Samples whose (C, C, L) temporaries stay in cache."""
+    step = max(1, _ELEMENTS // max(1, moved.shape[1] * head.logs.size))
+    return [slice(start, start + step) for start in range(0, len(moved), step)]
 
 
 def _at_samples(samples: _Samples, basis: Floats, moved: Floats) -> Floats:
