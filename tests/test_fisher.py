@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from al_plugin.errors import StrategyError
-from al_plugin.math import expected_error, fisher, head_update
+from al_plugin.math import expected_error, fisher, labeled_head
 from al_plugin.math.distinct import distinct_rows
 from al_plugin.math.trace_greedy import trace_greedy
 from al_plugin.strategies.score.reduction import expected_error_reduction, variance_reduction
@@ -155,7 +155,7 @@ def test_blocks_of_rows_change_nothing_but_the_last_bits(monkeypatch):
     given_, scores = world(3, n=40), {}
     for rows, elements in ((512, 1 << 17), (7, 40)):
         monkeypatch.setattr(fisher, "_ROWS", rows)
-        for module in (expected_error, head_update):
+        for module in (expected_error, labeled_head):
             monkeypatch.setattr(module, "_ELEMENTS", elements)
         monkeypatch.setattr(expected_error, "_ROWS", min(rows, 16))
         scores[rows] = (variance_reduction(*given_), expected_error_reduction(*given_), bait(*given_, 6))

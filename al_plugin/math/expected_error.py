@@ -6,7 +6,8 @@ import numpy as np
 
 from al_plugin.axes import Floats, FloatsN, FloatsNC, FloatsND
 from al_plugin.math.fisher import probabilities
-from al_plugin.math.head_update import LabeledHead, columns, label_responses
+from al_plugin.math.head_update import label_responses
+from al_plugin.math.labeled_head import LabeledHead, columns
 
 # Numbers in a temporary. F⁻¹ is read once for each block of samples, so blocks are no smaller than _ROWS
 # unless what they keep of the labelled samples exceeds _KEPT.

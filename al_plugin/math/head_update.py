@@ -11,35 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from al_plugin.axes import Floats, FloatsLC, FloatsLD, FloatsNC, FloatsND
-from al_plugin.math.fisher import (
-    class_blocks,
-    contrasts,
-    form_coefficients,
-    head_inputs,
-    inverse,
-    prior_information,
-    quadratic_forms,
-    woodbury_cores,
+from al_plugin.axes import Floats, FloatsNC, FloatsND
+from al_plugin.math.fisher import class_blocks, contrasts, head_inputs, quadratic_forms, woodbury_cores
+from al_plugin.math.labeled_head import (
+    LabeledHead,
+    columns,
+    labeled_curvatures,
+    labeled_gradients,
+    softmax,
+    variance,
 )
 
 # The shortened step is the start of others: its length need not be exact.
 _HALVINGS = 10
-_ELEMENTS = 1 << 17
-# Stands for log 0: exp gives 0, and 0 times it is 0, not NaN.
-_FLOOR = -1e3
-
-
-@dataclass(frozen=True)
-class LabeledHead:
-    """Labelled samples as columns: [h, 1] (D + 1, L), log p and p (C, L); λ; F⁻¹ (m, m) and its forms."""
-
-    places: Floats
-    logs: Floats
-    probs: Floats
-    penalty: float
-    inverse: Floats
-    coefficients: Floats
 
 
 @dataclass(frozen=True)
@@ -52,27 +36,6 @@ class _Samples:
     blocks: Floats
     cores: Floats
     unit: Floats
-
-
-def labeled_head(log_probs: FloatsLC, hidden: FloatsLD, penalty: float) -> LabeledHead:
-    """What the labelled samples say of the head, F = λI + Σ_l I(x_l)."""
-    inverted = inverse(prior_information(log_probs, hidden, penalty))
-    places, logs = columns(log_probs, hidden)
-    coefficients = form_coefficients(inverted, hidden.shape[1] + 1)
-    return LabeledHead(places, logs, softmax(logs), penalty, inverted, coefficients)
-
-
-def columns(log_probs: FloatsNC, hidden: FloatsND) -> tuple[Floats, Floats]:
-    """[h, 1] as columns (D + 1, N), and log p (C, N) without infinities, float64."""
-    return np.ascontiguousarray(head_inputs(hidden).T), np.maximum(log_probs.astype(np.float64), _FLOOR).T
-
-
-def softmax(logits: Floats) -> Floats:
-    """Softmax over the axis before the last."""
-    weights: Floats = logits - logits.max(axis=-2, keepdims=True)
-    np.exp(weights, out=weights)
-    weights /= weights.sum(axis=-2, keepdims=True)
-    return weights
 
 
 def label_responses(head: LabeledHead, log_probs: FloatsNC, hidden: FloatsND, steps: int) -> Floats:
@@ -103,7 +66,7 @@ def _samples(head: LabeledHead, log_probs: FloatsNC, hidden: FloatsND) -> _Sampl
     folded = head.inverse.reshape(k, width, k, width).transpose(3, 2, 0, 1).reshape(width, -1)
     # F⁻¹ H_x as rows: what a unit of each class contrast at x does to all weights, (N, k, m).
     unit = (inputs @ folded).reshape(count, k, k * width)
-    logs = np.maximum(log_probs.astype(np.float64), _FLOOR)[:, :, None]
+    logs = columns(log_probs, hidden)[1].T[:, :, None]
     return _Samples(inputs, logs, forms, blocks, woodbury_cores(forms, blocks), unit)
 
 
@@ -128,37 +91,19 @@ def _descent(head: LabeledHead, samples: _Samples, moved: Floats) -> Floats:
     classes = moved.shape[1]
     basis = contrasts(classes)
     own = softmax(samples.logs + _at_samples(samples, basis, moved))
-    others, pull = _labeled_gradients(head, basis, moved)
+    others, pull = labeled_gradients(head, basis, moved)
     residuals = (basis.T @ (own - np.eye(classes))).swapaxes(1, 2)
     gradient = head.penalty * moved + (residuals[..., None] * samples.inputs[:, None, None, :]).reshape(moved.shape)
     gradient += pull
     down = gradient @ head.inverse
     at_sample = basis.T @ _at_samples(samples, basis, down)
     down -= (at_sample.swapaxes(1, 2) @ samples.cores) @ samples.unit
-    curvature = head.penalty * (down * down).sum(axis=2) + _variance(own, _at_samples(samples, basis, down))
-    for rows in _groups(head, moved):
-        curvature[rows] += _variance(others[rows], _at_labeled(head, basis, down[rows])).sum(axis=2)
+    curvature = head.penalty * (down * down).sum(axis=2) + variance(own, _at_samples(samples, basis, down))
+    curvature += labeled_curvatures(head, basis, others, down)
     slope = (gradient * down).sum(axis=2)
     lengths = np.divide(slope, curvature, out=np.zeros_like(slope), where=curvature > 0)
     change: Floats = -lengths[:, :, None] * down
     return change
-
-
-def _labeled_gradients(head: LabeledHead, basis: Floats, moved: Floats) -> tuple[Floats, Floats]:
-    """Labelled samples' probabilities after each change (N, C labels, C, L) and Σ_l Uᵀ(p_l after - p_l) ⊗ [h_l, 1]."""
-    count, classes = moved.shape[:2]
-    others = np.empty((count, classes, *head.logs.shape))
-    pull = np.empty_like(moved)
-    for rows in _groups(head, moved):
-        others[rows] = softmax(_at_labeled(head, basis, moved[rows]) + head.logs)
-        pull[rows] = ((basis.T @ (others[rows] - head.probs)) @ head.places.T).reshape(pull[rows].shape)
-    return others, pull
-
-
-def _groups(head: LabeledHead, moved: Floats) -> list[slice]:
-    """Samples whose (C, C, L) temporaries stay in cache."""
-    step = max(1, _ELEMENTS // max(1, moved.shape[1] * head.logs.size))
-    return [slice(start, start + step) for start in range(0, len(moved), step)]
 
 
 def _at_samples(samples: _Samples, basis: Floats, moved: Floats) -> Floats:
@@ -167,21 +112,3 @@ def _at_samples(samples: _Samples, basis: Floats, moved: Floats) -> Floats:
     at = moved.reshape(count, classes, classes - 1, -1) @ samples.inputs[:, None, :, None]
     changed: Floats = basis @ at[..., 0].swapaxes(1, 2)
     return changed
-
-
-def _at_labeled(head: LabeledHead, basis: Floats, moved: Floats) -> Floats:
-    """Change of the labelled samples' logits, (N, C labels, C, L)."""
-    count, classes = moved.shape[:2]
-    at = moved.reshape(-1, len(head.places)) @ head.places
-    changed: Floats = basis @ at.reshape(count, classes, classes - 1, head.places.shape[1])
-    return changed
-
-
-def _variance(probs: Floats, logits: Floats) -> Floats:
-    """Variance over the axis before the last."""
-    weighted = probs * logits
-    mean = weighted.sum(axis=-2)
-    weighted *= logits
-    spread: Floats = weighted.sum(axis=-2) - mean**2
-    np.maximum(spread, 0.0, out=spread)
-    return spread

@@ -8,7 +8,7 @@ from al_plugin.axes import FloatsLC, FloatsLD, FloatsN, FloatsNC, FloatsND
 from al_plugin.math.distinct import distinct_rows
 from al_plugin.math.expected_error import RISKS, expected_risks
 from al_plugin.math.fisher import LIMIT, check_size, prior_information
-from al_plugin.math.head_update import labeled_head
+from al_plugin.math.labeled_head import labeled_head
 from al_plugin.math.output_variance import pool_variance, trace_reductions
 from al_plugin.strategies.registry import OneOf, Range, strategy
 
