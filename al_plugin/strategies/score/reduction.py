@@ -17,7 +17,7 @@ _WHOLE_POOL = {"chunks_agree": "the score is an average over the whole pool"}
 
 @strategy(
     "variance_reduction",
-    reference="Cohn (1996); Schein & Ungar (2007); Settles (2009)",
+    reference="Schein & Ungar (2007); Settles (2009)",
     cost="O(N (C D)² + (C D)³), memory O((C D)²)",
     use="One label at a time for a linear head on good embeddings, with few classes times features.",
     certain=True,

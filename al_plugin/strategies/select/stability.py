@@ -9,7 +9,7 @@ from al_plugin.strategies.registry import strategy
 
 @strategy(
     "noise_stability",
-    reference="Li, Yang, Hu, Xu, et al. (2024)",
+    reference="Li et al. (2024)",
     cost="K forward passes of the pool for the signal, then O(n N K C)",
     use="Deep networks of any kind: uncertain and diverse from small noise on all weights.",
     greedy=True,
