@@ -102,7 +102,8 @@ def _mean_deviation(block: FloatsTNC) -> FloatsN:
     variance /= len(block)
     variance -= mean * mean
     deviation = np.sqrt(np.maximum(variance, 0.0)) * np.exp(centre)
-    return class_sums(deviation) / block.shape[2]
+    mean_deviations: FloatsN = class_sums(deviation) / block.shape[2]
+    return mean_deviations
 
 
 def vote_shares(log_probs: FloatsTNC) -> Floats:
@@ -142,4 +143,5 @@ def _vote_shares(block: FloatsTNC) -> Floats:
         wins &= (winners == 1)[..., np.newaxis]
     whole = wins.view(np.uint8).sum(axis=1, dtype=np.uint8 if samples < 256 else np.int64)
     shares = (whole + split) / samples
-    return np.moveaxis(shares, 0, 1).reshape(rows, classes)
+    by_row: Floats = np.moveaxis(shares, 0, 1).reshape(rows, classes)
+    return by_row

@@ -6,7 +6,7 @@ are products of those of their factors.
 
 import numpy as np
 
-from al_plugin.axes import Floats, FloatsN, FloatsNC, FloatsND, Picks
+from al_plugin.axes import FloatsN, FloatsNC, FloatsND, Picks
 from al_plugin.math.geometry import squared_norms
 from al_plugin.math.information import by_class, class_maxima, in_blocks, lane_sums, over_classes, row_products
 
@@ -21,7 +21,7 @@ def expected_gradient_length(log_probs: FloatsNC, hidden: FloatsND) -> FloatsN:
     Shapes (N, C), (N, D) -> (N,). Range [0, sqrt(2 (‖h‖² + 1))); 0 iff p is one-hot.
     Source: Settles, Craven, Ray (2008), in closed form for a linear head.
     """
-    length = np.sqrt(_squared_lengths(hidden) + 1.0)
+    length: FloatsN = np.sqrt(_squared_lengths(hidden) + 1.0)
     length *= in_blocks(_residual_length, log_probs, _BLOCK)
     return length
 
@@ -38,7 +38,7 @@ def _residual_length(block: FloatsNC) -> FloatsN:
     largest = over_classes(class_maxima(squares), squares)
     smaller = squares < largest
     squares *= smaller
-    ties = over_classes(block.shape[1] - 1.0 - lane_sums(smaller), squares)
+    ties = over_classes(block.shape[1] - 1.0 - lane_sums(smaller.astype(squares.dtype)), squares)
     others = over_classes(lane_sums(squares), squares) + ties * largest
     total = np.expm1(logs)
     total *= total

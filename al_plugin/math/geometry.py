@@ -69,6 +69,8 @@ def farthest_first(
     ``nearest_bound``; it saves the pass over points and centers and changes no pick.
     A 2-approximation of the best radius: Gonzalez (1985); Sener & Savarese (2018).
     """
+    if n > len(points):
+        raise ValueError(f"asked for {n} of {len(points)} points")
     search = Farthest(points, centers, n, nearest)
     picks = np.empty(n, dtype=np.int64)
     radii = np.empty(n)

@@ -104,7 +104,8 @@ def class_maxima(columns: Floats) -> Floats:
         lanes = np.maximum(lanes, column)
     if lanes.shape[-1] > 2:
         return np.asarray(lanes.max(axis=-1))
-    return np.maximum(lanes[..., 0], lanes[..., -1])
+    ends: Floats = np.maximum(lanes[..., 0], lanes[..., -1])
+    return ends
 
 
 def entropy(log_probs: FloatsNC) -> FloatsN:
@@ -129,7 +130,8 @@ def _entropy(block: FloatsNC) -> FloatsN:
         # 0 * -inf is NaN, 0 times a finite floor is 0.
         return _entropy(np.maximum(block, np.finfo(block.dtype).min))
     # 0 - x: a certain prediction has entropy 0, not -0.
-    return np.clip(0.0 - total, 0.0, np.log(block.shape[1]))
+    clipped: FloatsN = np.clip(0.0 - total, 0.0, np.log(block.shape[1]))
+    return clipped
 
 
 def row_products(left: Floats, right: Floats) -> FloatsN:

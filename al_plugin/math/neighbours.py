@@ -80,7 +80,7 @@ def _decided(points: FloatsND, others: FloatsKD, values: Floats, errors: FloatsN
 
 def _upper_bound(values: Floats, k: int) -> FloatsN:
     """At least the k-th smallest of each row, and near it: that of the least values of groups."""
-    rows, total = values.shape
+    total = values.shape[1]
     width = total // _GROUP
     if width < k:
         return np.partition(values, k - 1, axis=1)[:, k - 1]

@@ -6,11 +6,14 @@ whole networks under ``members.k.``, ``split_head`` one trunk with heads under `
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from al_plugin.axes import Floats
+
+if TYPE_CHECKING:
+    from al_plugin.models.mlp import Mlp
 
 Weights = Mapping[str, np.ndarray]
 HEAD = ("head.weight", "head.bias")
@@ -51,6 +54,19 @@ def is_committee(card: Mapping[str, Any]) -> bool:
     return card["network"]["kind"] in ("ensemble", "split_head", "variational")
 
 
+def rebuild(card: Mapping[str, Any], weights: Weights) -> "Mlp":
+    """The module of one network."""
+    # torch takes a second to import: round 0 has no model and does without.
+    import torch
+
+    from al_plugin.models.mlp import Mlp
+
+    network = card["network"]
+    model = Mlp(network["width"], network["classes"], hidden=network["hidden"], dropout=network["dropout"])
+    model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+    return model
+
+
 def model_signals(card: Mapping[str, Any], weights: Weights, features: Floats) -> tuple[Floats, Floats]:
     """Log-probabilities (N, C) and embeddings (N, D) of ``features``.
 
@@ -68,24 +84,22 @@ def member_log_probs(card: Mapping[str, Any], networks: Sequence[Weights], featu
     return np.stack(_forwards(card, networks, features)[0])
 
 
+def deviations_of(card: Mapping[str, Any], weights: Weights, features: Floats, passes: int, seed: int) -> Floats:
+    """Changes of the output (N, P) under small changes of all weights."""
+    from al_plugin.models.sensitivity import output_deviations
+
+    return output_deviations(rebuild(card, weights), features, passes, seed)
+
+
 def head_of(weights: Weights) -> tuple[Floats, Floats]:
     """Weight (C, D) and bias (C,) of the last linear layer."""
     return weights[HEAD[0]], weights[HEAD[1]]
 
 
 def _forwards(card: Mapping[str, Any], networks: Sequence[Weights], features: Floats) -> tuple[list[Floats], Floats]:
-    # torch takes a second to import: round 0 has no model and does without.
-    import torch
-
     from al_plugin.models.forward import forward
-    from al_plugin.models.mlp import Mlp
 
-    network = card["network"]
-    model = Mlp(network["width"], network["classes"], hidden=network["hidden"], dropout=network["dropout"])
-    found: list[tuple[Floats, Floats]] = []
-    for weights in networks:
-        model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
-        found.append(forward(model, features))
+    found = [forward(rebuild(card, weights), features) for weights in networks]
     return [log_probs for log_probs, _ in found], found[0][1]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_PURPOSES = ("train", "order", "select", "random_share", "scores", "posterior", "targets")
+_PURPOSES = ("train", "order", "select", "random_share", "scores", "posterior", "targets", "deviations", "dropped")
 
 
 def child(root: int, round_number: int, purpose: str) -> np.random.SeedSequence:
