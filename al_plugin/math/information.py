@@ -39,6 +39,9 @@ def blocks(log_probs: Floats, numbers: int = _BLOCK) -> Iterator[tuple[slice, Fl
     for start in range(0, samples, step):
         rows = slice(start, min(start + step, samples))
         block = log_probs[..., rows, :]
+        if block.ndim == 2:
+            # The order of additions, and so the last bit, depends on the layout.
+            block = np.ascontiguousarray(block)
         yield rows, block if block.dtype == np.float32 else block.astype(np.float64, copy=False)
 
 
