@@ -57,6 +57,18 @@ def nearest_bound(points: FloatsND, centers: FloatsKD, nearest: FloatsN | None =
     return upper
 
 
+def nearest_pair(points: FloatsND) -> float:
+    """Least distance between two points that differ; 0 where there are no such two."""
+    best = np.inf
+    for start in range(0, len(points), _BLOCK):
+        squared = squared_distances(points[start : start + _BLOCK], points)
+        # Cancellation leaves about 1e-16 of the norms where two points are the same.
+        best = min(
+            best, float(squared[squared > 1e-12 * float(squared_norms(points).max(initial=0.0))].min(initial=np.inf))
+        )
+    return float(np.sqrt(best)) if np.isfinite(best) else 0.0
+
+
 def farthest_first(
     points: FloatsND, centers: FloatsKD, n: int, *, nearest: FloatsN | None = None
 ) -> tuple[Picks, FloatsN]:

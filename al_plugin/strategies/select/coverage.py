@@ -7,7 +7,7 @@ import numpy as np
 from al_plugin.axes import FloatsLD, FloatsND, IntsN, Picks
 from al_plugin.math.clustering import kmeans, typicality
 from al_plugin.math.geometry import farthest_first
-from al_plugin.math.submodular import gaussian, greedy_cover, unit_rows
+from al_plugin.math.submodular import covered_by, gaussian, greedy_cover, unit_rows
 from al_plugin.strategies.registry import Range, strategy
 
 
@@ -98,8 +98,6 @@ def max_herding(
     already counts as covered. Ties go to the first candidate in keyed order.
     """
     units, kernel = unit_rows(frozen_embeddings), gaussian(sigma)
-    covered = np.zeros(len(units))
-    for sample in unit_rows(labeled_frozen_embeddings):
-        np.maximum(covered, kernel(units, sample[None])[:, 0], out=covered)
+    covered = covered_by(units, unit_rows(labeled_frozen_embeddings), kernel)
     picks, _ = greedy_cover(units, units, n, kernel, covered=covered)
     return picks

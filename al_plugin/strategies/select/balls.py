@@ -1,0 +1,49 @@
+"""Batches whose balls cover the pool."""
+
+from typing import Annotated
+
+import numpy as np
+
+from al_plugin.axes import FloatsLD, FloatsND, Picks
+from al_plugin.math.ball_cover import ball_graph, greedy_balls, pure_radius, sparse_radius
+from al_plugin.math.clustering import kmeans
+from al_plugin.math.geometry import nearest_center
+from al_plugin.math.submodular import unit_rows
+from al_plugin.strategies.registry import Range, strategy
+
+# 4 bytes each, and once more while they are joined.
+_EDGES = 100_000_000
+
+
+@strategy(
+    "prob_cover",
+    reference="Yehuda, Dekel, Hacohen, Weinshall (2022)",
+    cost="O(N² D) for the graph, then O(edges + n N); memory in proportion to the edges",
+    use="Cold start on good embeddings, where a radius is known or clusters are clear; poor at larger budgets.",
+)
+def prob_cover(
+    frozen_embeddings: FloatsND,
+    labeled_frozen_embeddings: FloatsLD,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    delta: Annotated[float, Range(0, 2)] = 0.0,
+    purity: Annotated[float, Range(0.5, 1)] = 0.95,
+    clusters: Annotated[int, Range(0, None)] = 0,
+) -> Picks:
+    """Greedily the candidates in whose δ-balls most candidates lie that no ball covers yet.
+
+    Balls of radius ``delta`` on unit rows, those of labelled samples first. ``delta`` 0 is estimated: the
+    largest radius at which a share ``purity`` of balls holds one pseudo-label only, from k-means with
+    ``clusters`` groups (0: L + n of them). Where the graph would exceed 1e8 edges the radius is lowered
+    to that. Once all is covered, covering starts anew. Ties go to the first candidate.
+    """
+    units, labeled = unit_rows(frozen_embeddings), unit_rows(labeled_frozen_embeddings)
+    radius = delta
+    if radius == 0:
+        groups, _ = kmeans(units, min(clusters or len(labeled) + n, len(units)), rng)
+        radius = pure_radius(units, groups, purity)
+    radius = sparse_radius(units, min(radius, 2.0 + 1e-9), _EDGES)
+    starts, neighbours = ball_graph(units, radius)
+    picks, _ = greedy_balls(starts, neighbours, nearest_center(units, labeled) < radius**2, n)
+    return picks
