@@ -53,7 +53,8 @@ class Frame(NamedTuple):
         """Upper bound of the squared distance of each row to the nearest column, float64, (N,)."""
         inner = rows[:, :-1]
         norms = np.einsum("nd,nd->n", inner, inner).astype(np.float64) * (1 + self.error)
-        return np.maximum((rows @ columns.T).min(axis=1) + norms, 0.0)
+        upper: FloatsN = np.maximum((rows @ columns.T).min(axis=1) + norms, 0.0)
+        return upper
 
     @property
     def error(self) -> float:
