@@ -77,12 +77,12 @@ def farthest_first(
     Without centers the first pick is the point nearest the mean. Ties go to the first position,
     and a point is never taken twice. Returns the picks (n,) in order and the squared radius
     before each pick (n,), which never increases (+inf for a first pick without centers).
-    ``nearest`` (N,): an upper bound of the squared distances to ``centers``, kept from
+    Needs n <= N. ``nearest`` (N,): an upper bound of the squared distances to ``centers``, kept from
     ``nearest_bound``; it saves the pass over points and centers and changes no pick.
     A 2-approximation of the best radius: Gonzalez (1985); Sener & Savarese (2018).
     """
     if n > len(points):
-        raise ValueError(f"asked for {n} of {len(points)} points")
+        raise ValueError(f"asked for {n} picks of {len(points)} points")
     search = Farthest(points, centers, n, nearest)
     picks = np.empty(n, dtype=np.int64)
     radii = np.empty(n)
