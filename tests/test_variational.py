@@ -70,7 +70,7 @@ def test_conjugate_linear_regression():
         value.backward()
         with torch.no_grad():
             for p in model.parameters():
-                p -= 0.005 * p.grad
+                p.sub_(0.005 * p.grad)
         if step >= 1000:
             kept.append((net.weight.item(), torch.nn.functional.softplus(model.rho[0]).item()))
     mean, scale = np.mean(kept, axis=0)
