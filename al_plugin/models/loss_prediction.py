@@ -46,7 +46,7 @@ class WithLossModule(nn.Module):
         logits: Tensor = self.network(inputs)
         return logits
 
-    def predicted(self, detach: bool) -> Tensor:
+    def predicted(self, *, detach: bool) -> Tensor:
         """Predicted loss (B,) of the last batch; ``detach`` keeps the gradient out of the trunk."""
         losses: Tensor = self.module(self.hidden.detach() if detach else self.hidden)
         return losses[:, 0]
@@ -67,7 +67,7 @@ def loss_predicting(
 
         def loss(step: Step) -> Tensor:
             true = nn.functional.cross_entropy(step.logits, step.targets, reduction="none").detach()
-            predicted = both.predicted(step.epoch >= detach_share * task.epochs)
+            predicted = both.predicted(detach=step.epoch >= detach_share * task.epochs)
             return cross_entropy(step) + weight * pair_loss(predicted, true, margin)
 
         fit(
