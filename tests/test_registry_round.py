@@ -12,6 +12,8 @@ from conftest import al, stage, truth, turn
 from al_plugin import campaign as inputs
 from al_plugin import layout, store
 from al_plugin.data.pool import sample_table
+from al_plugin.data.sets import Labeled, Scoreboard
+from al_plugin.rounds.select import Asked, select
 from al_plugin.strategies import registry
 from al_plugin.strategies.recipes import RECIPES
 
@@ -200,3 +202,16 @@ def test_relabelling_asks_labelled_samples_again(round_one: Path) -> None:
     # The same annotator: the newer answer stands.
     assert store.read_table(layout.VOTES, "").column("round").to_pylist() == [2] * 12
     assert set(inputs.read_labeled(CLASSES).sample_ids) == labelled
+
+
+def test_a_strategy_s_note_is_a_warning_of_the_round() -> None:
+    """Members that agree carry no information: batch_bald says that its batch was saturated at once."""
+    log_probs = np.log(np.tile([[0.7, 0.2, 0.1]], (20, 1)))
+    ids = np.array([f"s{i}" for i in range(20)], dtype=object)
+    board = Scoreboard(ids, np.zeros(20), [None] * 20, [None] * 20)
+    posterior = {"mc_log_probs": np.stack([log_probs, log_probs])}
+    strategy, nobody = registry.load("select", "batch_bald"), Labeled([], np.empty(0, dtype=np.int64))
+    chosen = select(board, posterior, nobody, set(), strategy, {}, Asked(25, 0.0, 1, 1, 0), "why")
+    assert len(chosen.rows) == 20
+    assert "20 candidates are left" in chosen.warning
+    assert "batch_bald: the information of 2 posterior samples is used up after" in chosen.warning

@@ -13,7 +13,7 @@ from al_plugin.data.sets import Labeled, Scoreboard
 from al_plugin.rounds.merge import run_merge
 from al_plugin.rounds.score import run_score
 from al_plugin.rounds.select import Asked, Selected, run_select, select
-from al_plugin.strategies.registry import Strategy
+from al_plugin.strategies.registry import Noted, Strategy
 
 PICKS = 8
 _POOL = 60
@@ -41,7 +41,8 @@ def raw(strategy: Strategy, given: Case, *, n: int = PICKS, seed: int = 0) -> An
         arguments["n"] = min(n, len(given.ids))
     if "rng" in parameters:
         arguments["rng"] = np.random.default_rng(seed)
-    return strategy.function(**arguments)
+    found = strategy.function(**arguments)
+    return found.picks if isinstance(found, Noted) else found
 
 
 def draws(strategy: Strategy) -> bool:
