@@ -4,7 +4,8 @@ A strategy is a function under one line ``@strategy("name", ...)`` in a file of
 ``strategies/<stage>/``. Its positional parameters name the signals it needs, its keyword-only
 parameters are the knobs that params.yaml may set. Select strategies are handed ``n`` and ``rng``
 besides, and may return ``Noted`` picks. Outside packages register functions through the entry-point
-group ``al_plugin.strategies`` (entry name ``<stage>.<name>``); a repository's own strategy is named ``module:function``.
+group ``al_plugin.strategies`` (entry name ``<stage>.<name>``); a repository's own strategy is named
+``module:function``.
 """
 
 import importlib
