@@ -18,6 +18,7 @@ def active_lab(log_probs: FloatsNC, annotations: IntsNA) -> FloatsN:
     s = -(w_M p_k + Σ_j w_j P(k | answer_j) + w̄ / C) / (w_M + Σ_j w_j + w̄) for the consensus class k, the
     sum over the annotators who answered, w by how often they agree, w̄ their mean. Range [-1, 0): -1
     where there is no doubt. Probabilities are used as they are (the paper scales their temperature), and
-    those of labelled samples come from a model that has seen them.
+    those of labelled samples come from a model that has seen them; weights are estimated once, from
+    majority labels (cleanlab estimates them again from the consensus).
     """
     return -consensus_quality(log_probs, annotations, crowdlab_trust(log_probs, annotations))

@@ -11,7 +11,7 @@ from al_plugin.strategies.registry import strategy
     "galaxy",
     reference="Zhang, Katz-Samuels, Nowak (2022)",
     cost="O(min(n, C) N log N + n (N + L)), memory O(min(n, C) N)",
-    use="Extreme class imbalance: the batch lies about evenly on both sides of each class's cut.",
+    use="Extreme class imbalance and a model trained with class weights: picks from both sides of each class's cut.",
     expected_failures={"class_order": "the class of each pick is drawn by its index"},
 )
 def galaxy(
