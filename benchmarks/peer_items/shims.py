@@ -64,17 +64,6 @@ def pyrelational() -> ModuleType:
     return module
 
 
-def modal(module: str) -> ModuleType:
-    """A module of modAL; modAL.expected_error asks for np.float, which numpy 1.24 removed."""
-    if module == "modAL.expected_error" and "float" not in vars(np):
-        np.float = float  # type: ignore[attr-defined]
-        try:
-            return load(module)
-        finally:
-            del np.float  # type: ignore[attr-defined]
-    return load(module)
-
-
 class Posterior:
     """A fitted classifier that returns what it was given: rows of ``probs`` by the id in column 0 of X."""
 

@@ -21,7 +21,9 @@ def test_cal(neighbours):
     probs /= probs.sum(axis=1, keepdims=True)
     pool = shims.load("skactiveml.pool")
     theirs = pool.ContrastiveAL(nearest_neighbors_dict={"n_neighbors": neighbours}, clf_embedding_flag_name=None)
-    _, scores = theirs.query(IDS, ANSWERS, shims.skactiveml_classifier(probs, POINTS), fit_clf=False, return_utilities=True)
+    _, scores = theirs.query(
+        IDS, ANSWERS, shims.skactiveml_classifier(probs, POINTS), fit_clf=False, return_utilities=True
+    )
     signals = {
         "log_probs": logs(probs[:N]),
         "embeddings": POINTS[:N],

@@ -46,7 +46,9 @@ def test_epig():
 def annotated(rng, probs, annotators, share):
     """Class index per sample and annotator, -1 for none: right three times of four."""
     truth = np.array([rng.choice(probs.shape[1], p=row) for row in probs])
-    answers = np.where(rng.random((len(probs), annotators)) < 0.75, truth[:, None], (truth[:, None] + 1) % probs.shape[1])
+    answers = np.where(
+        rng.random((len(probs), annotators)) < 0.75, truth[:, None], (truth[:, None] + 1) % probs.shape[1]
+    )
     return np.where(rng.random(answers.shape) < share, answers, -1)
 
 

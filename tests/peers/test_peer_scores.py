@@ -21,7 +21,7 @@ def skactiveml(method):
 
 
 def modal(name):
-    return lambda p: getattr(shims.modal("modAL.uncertainty"), name)(p.copy())
+    return lambda p: getattr(shims.load("modAL.uncertainty"), name)(p.copy())
 
 
 def baal(name):
@@ -35,7 +35,9 @@ def pyrelational(name):
 def small_text(name):
     def theirs(p):
         found = getattr(shims.load("small_text.query_strategies.strategies"), name)()
-        return found.score(shims.Posterior(p), np.arange(len(p))[:, None], np.arange(len(p)), np.array([]), np.array([]))
+        return found.score(
+            shims.Posterior(p), np.arange(len(p))[:, None], np.arange(len(p)), np.array([]), np.array([])
+        )
 
     return theirs
 
@@ -67,7 +69,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "library", "theirs", "as_ours", "probs"), CASES, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("name", "library", "theirs", "as_ours", "probs"), CASES, ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_score_of_one_model(name, library, theirs, as_ours, probs):
     needs(library)
     single = library == "pyrelational"
@@ -118,7 +122,7 @@ def modal_committee(function, members):
         def predict_proba(self, ids, **_):
             return members[:, np.asarray(ids)].mean(axis=0)
 
-    return getattr(shims.modal("modAL.disagreement"), function)(Committee(), np.arange(members.shape[1]))
+    return getattr(shims.load("modAL.disagreement"), function)(Committee(), np.arange(members.shape[1]))
 
 
 def member_probabilities(members):
@@ -129,8 +133,12 @@ def member_probabilities(members):
 COMMITTEES = [
     ("bald", "scikit-activeml", bald_skactiveml),
     ("bald", "batchbald_redux", bald_redux),
-    ("bald", "baal", lambda m: shims.load("baal.active.heuristics").BALD().get_uncertainties(m.transpose(1, 2, 0).copy())),
-    ("bald", "modAL", lambda m: shims.modal("modAL.dropout")._bald_divergence(list(m.copy()))),
+    (
+        "bald",
+        "baal",
+        lambda m: shims.load("baal.active.heuristics").BALD().get_uncertainties(m.transpose(1, 2, 0).copy()),
+    ),
+    ("bald", "modAL", lambda m: shims.load("modAL.dropout")._bald_divergence(list(m.copy()))),
     (
         "bald",
         "small-text",
@@ -145,7 +153,7 @@ COMMITTEES = [
         lambda m: shims.load("skactiveml.pool").vote_entropy(votes(m), np.arange(CLASSES)),
     ),
     ("variation_ratio", "scikit-activeml", lambda m: shims.load("skactiveml.pool").variation_ratios(votes(m))),
-    ("mean_std", "modAL", lambda m: shims.modal("modAL.dropout")._mean_standard_deviation(list(m.copy()))),
+    ("mean_std", "modAL", lambda m: shims.load("modAL.dropout")._mean_standard_deviation(list(m.copy()))),
 ]
 
 
@@ -153,9 +161,7 @@ COMMITTEES = [
 def test_score_of_a_committee(name, library, theirs):
     needs(library)
     # small-text adds 1e-8 within the logarithm, scikit-activeml and batchbald_redux cut p at 1e-7 and 1e-300.
-    np.testing.assert_allclose(
-        score(name, {"mc_log_probs": logs(COMMITTEE)}), theirs(COMMITTEE), rtol=1e-6, atol=2e-6
-    )
+    np.testing.assert_allclose(score(name, {"mc_log_probs": logs(COMMITTEE)}), theirs(COMMITTEE), rtol=1e-6, atol=2e-6)
 
 
 def test_mean_disagreement_is_below_the_largest():
