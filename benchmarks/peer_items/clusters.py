@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from al_plugin.math.clustering import kmeans
-from al_plugin.strategies import registry
 from peer_items import shims
 from peer_items.item import Array, Contestant, Goal, Inputs, Item, Run, Work, mixture, our_select
 
@@ -114,10 +113,7 @@ def pool_strategy(name: str, **options: Any) -> Any:
 
 
 def prob_cover_ours(inputs: Inputs) -> Run:
-    found = registry.load("select", "prob_cover")
-    knobs = {name: float(inputs["radius"]) for name in found.knobs if name in ("delta", "radius")}
-    signals = [inputs[signal] for signal in found.signals]
-    return lambda n: found.function(*signals, n=n, **knobs)
+    return our_select("prob_cover", delta=float(inputs["radius"])).prepare(inputs)
 
 
 def covered(inputs: Inputs, picks: Array) -> float:

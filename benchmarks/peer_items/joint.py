@@ -5,20 +5,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from al_plugin.strategies import registry
 from peer_items import shims
-from peer_items.item import Array, Contestant, Goal, Inputs, Item, Run, Work, log_probs, our_score
+from peer_items.item import Array, Contestant, Goal, Inputs, Item, Run, Work, log_probs, our_score, our_select
 
 MEMBERS, CLASSES, CONFIGURATIONS = 100, 10, 10_000
-
-
-def ours(inputs: Inputs) -> Run:
-    """batch_bald with as many configurations as its peers, whatever its knob for them is called."""
-    found = registry.load("select", "batch_bald")
-    names = [name for name in found.knobs if name in ("configurations", "samples", "max_configurations")]
-    knobs = dict.fromkeys(names, CONFIGURATIONS)
-    rng = np.random.default_rng
-    return lambda n: found.function(inputs["mc_log_probs"], n=n, rng=rng(0), **knobs)
 
 
 def skactiveml(inputs: Inputs) -> Run:
@@ -62,7 +52,7 @@ def batch_item(key: str, rows: int, share: float) -> Item:
         n=10,
         small_n=3,
         contestants=(
-            Contestant("ours", ours, kind="ours"),
+            our_select("batch_bald", configurations=CONFIGURATIONS),
             Contestant("skactiveml", skactiveml, library="scikit-activeml", share=share),
             Contestant("batchbald_redux", redux, library="batchbald_redux", share=share),
         ),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from beside import needs, pick, shims, strategy
+from beside import needs, pick, shims
 
 pytestmark = pytest.mark.peers
 
@@ -69,6 +69,26 @@ def test_facility_location():
     assert pick("max_cover", signals, 20, factor=float(N)) == expected.tolist()
 
 
+def test_facility_location_of_a_pool():
+    """apricot, which knows no labelled samples; ours is the strategy of that name, without labels."""
+    needs("apricot")
+    units = UNITS[:N]
+    theirs = shims.load("apricot").FacilityLocationSelection(20, metric="precomputed", optimizer="naive")
+    expected = theirs.fit((1 + units @ units.T) / 2).ranking
+    assert pick("facility_location", embedded(POINTS[:N], TAKEN[:0]), 20) == expected.tolist()
+
+
+@pytest.mark.parametrize("labeled", [TAKEN, TAKEN[:0]], ids=["labels", "cold start"])
+def test_uncertainty_herding_of_doubtful_samples(labeled):
+    """Where all predictions are uniform it is herding without weights, which scikit-activeml has."""
+    needs("scikit-activeml")
+    points = POINTS if len(labeled) else POINTS[:N]
+    theirs = shims.load("skactiveml.pool").MaxHerding(metric_dict={"gamma": 1.0}, random_state=0)
+    expected = theirs.query(points, ANSWERS[: len(points)], batch_size=20)
+    signals = {**embedded(points, labeled), "log_probs": np.full((N, 4), -np.log(4))}
+    assert pick("uherding", signals, 20, sigma=1.0) == expected.tolist()
+
+
 BLOBS = (40, 33, 27, 21, 16)
 
 
@@ -104,19 +124,13 @@ def test_typicality():
     np.testing.assert_allclose(typicality(POINTS[FREE], 7), theirs[FREE], rtol=1e-6)
 
 
-def radius_knob(found):
-    """Name of prob_cover's radius."""
-    return next((name for name in found.knobs if name in ("delta", "radius")), None)
-
-
 @pytest.mark.parametrize("labeled", [TAKEN, TAKEN[:0]], ids=["labels", "cold start"])
 @pytest.mark.parametrize("radius", [0.4, 0.9])
 def test_prob_cover(labeled, radius):
     """Each of our picks covers as many samples as scikit-activeml's best; it breaks ties at random."""
-    found = strategy("select", "prob_cover")
     needs("scikit-activeml")
     points = UNITS if len(labeled) else UNITS[:N]
-    picks = pick("prob_cover", embedded(points, labeled), 12, **{radius_knob(found): radius})
+    picks = pick("prob_cover", embedded(points, labeled), 12, delta=radius)
     answers = np.full(len(points), np.nan)
     answers[labeled] = 0
     for chosen in picks:
