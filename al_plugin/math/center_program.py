@@ -1,7 +1,6 @@
 """The best centers with outliers, by integer programs: for small sets."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ _NUMBERS = 2**20  # differences formed at a time
 
 @dataclass(frozen=True)
 class Program:
-    """Distinct points of a set: squared distances (m, m) and to the nearest label (m,), copies (m,), first positions."""
+    """The m distinct points of a set: squared distances, also to the nearest label, copies of each, first positions."""
 
     squared: Floats
     to_labeled: FloatsN
@@ -54,20 +53,24 @@ def _squared(points: FloatsND, others: FloatsKD) -> Floats:
     return out
 
 
-def best_centers(given: Program, n: int, outliers: int, start: Picks, nodes: int) -> tuple[Picks, float, float]:
+def best_centers(
+    given: Program, n: int, outliers: int, start: Picks, *, lower: float, nodes: int
+) -> tuple[Picks, float, float]:
     """At most n centers, their squared radius, and the squared radius below which no n centers get.
 
-    Bisection over the sorted distinct distances from 0 to the radius of ``start``; for each radius an
-    integer program asks whether n balls leave at most ``outliers`` points. A program that is not decided
-    within ``nodes`` nodes of the search tree counts as a no for the search and as nothing for the bound; the two
-    radii are equal where all were decided. The limit is a number of nodes, not of seconds, so the
-    result is the same on a slow machine. Positions are among the distinct points. Sener & Savarese (2018),
-    algorithm 2, in the form with one binary for each center and one slack for each point.
+    Bisection over the sorted distinct distances, from 0 or a squared radius ``lower`` that is known to
+    be out of reach, to the radius of ``start``. For each an integer program asks whether n balls leave
+    at most ``outliers`` points. One that is not decided within ``nodes`` nodes of its search tree counts as
+    a no for the search and as nothing for the bound; the two radii are equal where all were decided.
+    The limit is a number of nodes, not of seconds: a slow machine gives the same centers. Positions
+    are among the distinct points. Source: Sener & Savarese (2018), algorithm 2, in the form with one
+    binary for each center and one slack for each point.
     """
     known = given.to_labeled[np.isfinite(given.to_labeled)]
     values = np.unique(np.concatenate([[0.0], given.squared.ravel(), known]))
     picks, radius = start, given.reached(start, outliers)
-    low, shown, high = -1, -1, int(np.searchsorted(values, radius))
+    low = int(np.searchsorted(values, lower)) - 1
+    shown, high = low, int(np.searchsorted(values, radius))
     while high - low > 1:
         middle = (low + high) // 2
         answer = _decide(given, n, outliers, float(values[middle]), nodes)
@@ -77,7 +80,7 @@ def best_centers(given: Program, n: int, outliers: int, start: Picks, nodes: int
         else:
             low = middle
             shown = middle if answer else shown
-    return picks, radius, float(values[shown + 1])
+    return picks, radius, min(float(values[shown + 1]), radius)
 
 
 def _decide(given: Program, n: int, outliers: int, squared: float, nodes: int) -> Picks | bool:
@@ -94,19 +97,23 @@ def _decide(given: Program, n: int, outliers: int, squared: float, nodes: int) -
     cover = hstack([csr_array(holds[:, columns].astype(np.float64)), eye_array(points)])
     budget = np.concatenate([np.ones(centers), np.zeros(points)])
     spared = np.concatenate([np.zeros(centers), given.copies[rows].astype(np.float64)])
-    rules: list[Any] = [LinearConstraint(cover, lb=1.0), LinearConstraint(budget[None], ub=float(n))]
-    # A point is spared whole or not at all: the slack follows from the centers, so only those are integers.
+    # A point is left out whole or not at all: the slack follows from the centers, so only those are integers.
+    # Nothing is minimised: the first set that will do ends the search, and that there is none shows sooner.
     found = milp(
-        spared,
-        constraints=rules,
+        np.zeros(centers + points),
+        constraints=[
+            LinearConstraint(cover, lb=1.0),
+            LinearConstraint(budget[None], ub=float(n)),
+            LinearConstraint(spared[None], ub=float(outliers)),
+        ],
         integrality=budget,
         bounds=Bounds(0.0, 1.0),
         options={"node_limit": nodes},
     )
     if found.x is not None:
-        picks = columns[found.x[:centers] > 0.5]
+        picks: Picks = columns[found.x[:centers] > 0.5]
         missed = ~holds[:, picks].any(axis=1)
+        # Held to the question itself: a solver's tolerance is not an answer.
         if len(picks) <= n and given.copies[rows[missed]].sum() <= outliers:
             return picks
-    bound = found.mip_dual_bound
-    return bool(found.status == 2 or (bound is not None and bound > outliers + 1e-6))
+    return bool(found.status == 2)

@@ -10,9 +10,7 @@ from al_plugin.math.submodular import Similarity
 _GRID = 2.0**32
 
 
-def greedy_determinant(
-    points: FloatsND, log_quality: FloatsN, n: int, similarity: Similarity
-) -> tuple[Picks, FloatsN]:
+def greedy_determinant(points: FloatsND, log_quality: FloatsN, n: int, similarity: Similarity) -> tuple[Picks, FloatsN]:
     """n points that greedily maximise det(L_S) with L_ij = q_i sim(x_i, x_j) q_j.
 
     ``similarity`` is a positive semi-definite kernel with sim(x, x) = 1, ``log_quality`` (N,) is log q.

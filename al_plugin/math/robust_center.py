@@ -40,11 +40,13 @@ def robust_centers(
     if len(points) <= exact_up_to:
         given = program(points, labeled)
         at = np.searchsorted(given.first, _first_copies(points, picks, given.first))
-        best, _, shown = best_centers(given, n, outliers, np.unique(at), nodes)
-        picks, lower = given.first[best], max(lower, sqrt(shown))
-    radius = reached_radius(points, np.concatenate([labeled, points[picks]]), outliers)
+        # A hair below, since that radius comes from rounded products and the program's distances do not.
+        below = (lower * (1.0 - 1e-6)) ** 2
+        best, reached, shown = best_centers(given, n, outliers, np.unique(at), lower=below, nodes=nodes)
+        picks, radius, lower = given.first[best], sqrt(reached), sqrt(shown)
+    else:
+        radius = reached_radius(points, np.concatenate([labeled, points[picks]]), outliers)
     picks = _filled(points, labeled, _by_coverage(points, labeled, picks, radius), n, radius)
-    radius = reached_radius(points, np.concatenate([labeled, points[picks]]), outliers)
     return RobustCenters(picks, radius, min(lower, radius))
 
 
@@ -69,16 +71,13 @@ def _by_coverage(points: FloatsND, labeled: FloatsKD, picks: Picks, radius: floa
     """The picks, each time the one whose ball holds most points not held yet."""
     reach = (radius * (1.0 + 1e-9)) ** 2
     free = nearest_center(points, labeled) > reach
-    left = np.sort(picks)
-    held = np.stack([nearest_center(points, points[one : one + 1]) <= reach for one in left]) if len(left) else None
-    order: list[int] = []
-    for _ in range(len(left)):
-        assert held is not None
-        gains = np.count_nonzero(held & free, axis=1)
-        gains[[int(np.searchsorted(left, one)) for one in order]] = -1
-        best = int(gains.argmax())
-        order.append(int(left[best]))
-        free &= ~held[best]
+    left, order = np.sort(picks).tolist(), []
+    while left:
+        gaps = (nearest_center(points, points[one : one + 1]) for one in left)
+        gains = [int(np.count_nonzero(free & (gap <= reach))) for gap in gaps]
+        chosen = left.pop(gains.index(max(gains)))
+        order.append(chosen)
+        free &= nearest_center(points, points[chosen : chosen + 1]) > reach
     return np.array(order, dtype=np.int64)
 
 

@@ -44,4 +44,5 @@ def _doubt(log_probs: FloatsNC, base: str) -> FloatsN:
         return least
     first, second = information.top_two(log_probs)
     # 1 - p1 + p2 without cancellation at certainty.
-    return np.maximum(np.exp(second) - np.expm1(first), 0.0)
+    doubt: FloatsN = np.maximum(np.exp(second) - np.expm1(first), 0.0)
+    return doubt

@@ -38,7 +38,7 @@ def prob_cover(
 ) -> Picks:
     """Greedily the candidates whose balls of radius δ hold most candidates in no ball yet.
 
-    argmax_x |{y : ‖x - y‖ < δ} \\ covered| on unit features; balls of labelled samples count. δ = 0 stands
+    argmax_x of the number of uncovered y with ‖x - y‖ < δ on unit features; balls of labelled samples count. δ = 0 stands
     for the largest δ at which a share ``purity`` of all balls lies within one k-means cluster
     (``clusters``: about the number of classes). Once every candidate is covered the rest of the batch
     is taken farthest first. Ties go to the first candidate in keyed order.

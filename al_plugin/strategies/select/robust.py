@@ -23,7 +23,7 @@ def robust_kcenter(
     *,
     outlier_share: Annotated[float, Range(0, 0.5)] = 1e-4,
     exact_up_to: Annotated[int, Range(0, 2000)] = 300,
-    nodes: Annotated[int, Range(1, None)] = 1000,
+    nodes: Annotated[int, Range(1, 1_000_000)] = 1000,
 ) -> Picks:
     """The batch with which all but a share of the samples lie nearest to something labelled or picked.
 
