@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DVC_NO_ANALYTICS = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 
-.PHONY: round test slow bench
+.PHONY: round test slow bench oracles bench-peers
 
 ## one active-learning round on the shipped campaign
 round: $(VENV)/.installed
@@ -28,6 +28,20 @@ slow: $(VENV)/.installed-test
 bench: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/stages.py
 
+## beside other active-learning libraries, in an environment of its own (.venv-oracles)
+oracles: .venv-oracles/.installed
+	.venv-oracles/bin/pytest -n 2 -m peers
+
+## time and memory beside them (15 minutes)
+bench-peers: .venv-oracles/.installed
+	.venv-oracles/bin/python benchmarks/peers.py
+
+.venv-oracles/.installed: pyproject.toml constraints.txt benchmarks/peers-requirements.txt
+	test -x .venv-oracles/bin/python || $(PYTHON) -m venv .venv-oracles
+	.venv-oracles/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,oracles]"
+	.venv-oracles/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers-requirements.txt
+	touch $@
+
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'al-plugin needs Python 3.11 or newer')"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -35,5 +49,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,oracles]"
 	touch $@

@@ -52,21 +52,34 @@ class Train:
 
 @dataclass(frozen=True)
 class Score:
-    """How the pool is scored. ``strategy`` null: the recipe's. ``passes``: posterior samples, T."""
+    """How the pool is scored. ``strategy`` null: the recipe's.
+
+    ``posterior`` (dropout, laplace) and ``passes`` (T) say where posterior samples come from,
+    ``precision`` is the prior's under laplace; ``targets`` inputs are drawn from folder ``target``
+    for strategies that ask what the model will meet.
+    """
 
     strategy: str | None = None
     passes: int = 20
+    posterior: str = "dropout"
+    precision: float = 1.0
+    target: str = "data/pool"
+    targets: int = 100
     knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Select:
-    """What is asked next: ``n`` samples, of which a share is drawn at random first."""
+    """What is asked next: ``n`` samples, of which a share is drawn at random first.
+
+    ``relabel``: labelled samples compete too, for another annotator's answer.
+    """
 
     strategy: str | None = None
     n: int = 50
     random_share: float = 0.1
     annotators: int = 1
+    relabel: bool = False
     knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -100,7 +113,7 @@ class Params:
         return {"train": self.train.strategy, "score": self.score.strategy, "select": self.select.strategy}
 
 
-_LIMITS: Mapping[str, registry.Range] = {
+_LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "campaign.seed": registry.Range(0, 2**63 - 1),
     "campaign.threads": registry.Range(1, 1024),
     "train.epochs": registry.Range(1, None),
@@ -109,6 +122,9 @@ _LIMITS: Mapping[str, registry.Range] = {
     "train.weight_decay": registry.Range(0, None),
     "train.dynamics_every": registry.Range(0, None),
     "score.passes": registry.Range(2, 10_000),
+    "score.posterior": registry.OneOf(("dropout", "laplace")),
+    "score.precision": registry.Range(1e-12, None),
+    "score.targets": registry.Range(1, None),
     "select.n": registry.Range(1, None),
     "select.random_share": registry.Range(0, 1),
     "select.annotators": registry.Range(1, None),

@@ -28,7 +28,7 @@ VALIDATION = "reports/validation.json"
 WEIGHTS = "model/weights.safetensors"
 CARD = "model/card.json"
 FORGETTING = "dynamics/forgetting.parquet"
-DISPERSION = "dynamics/dispersion.parquet"
+POOL_DYNAMICS = "dynamics/pool.parquet"
 TRAIN_METRICS = "metrics/train.json"
 TRAINING_CURVE = "plots/training.csv"
 

@@ -126,11 +126,14 @@ def released() -> set[str]:
     return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
 
 
-def excluded(asked: pa.Table, labeled: Iterable[str]) -> set[str]:
-    """Sample ids that may not be asked: labelled, or asked and not released."""
+def excluded(asked: pa.Table, labeled: Iterable[str], *, relabel: bool = False) -> set[str]:
+    """Sample ids that may not be asked: labelled (unless ``relabel``), or asked and not released."""
     free = released()
-    open_rows = zip(asked.column("query_id").to_pylist(), asked.column("sample_id").to_pylist(), strict=True)
-    return {*labeled, *(sample for query, sample in open_rows if query not in free)}
+    columns = (asked.column(name).to_pylist() for name in ("query_id", "sample_id", "status"))
+    rows = [row for row in zip(*columns, strict=True) if row[0] not in free]
+    if relabel:
+        return {sample for _, sample, status in rows if status != "labelled"}
+    return {*labeled, *(sample for _, sample, _ in rows)}
 
 
 def queries_by_round(rounds: Iterable[LabelRound]) -> dict[int, tuple[QueryRow, ...]]:

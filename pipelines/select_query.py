@@ -22,10 +22,12 @@ def select_query(params: Params) -> None:
         print("select: `al query withdraw` lets the next dvc repro choose anew")
     else:
         board, signals = campaign.read_scoreboard()
-        excluded = ledger.excluded(store.read_table(layout.ASKED, "run dvc repro"), labeled.sample_ids)
+        excluded = ledger.excluded(
+            store.read_table(layout.ASKED, "run dvc repro"), labeled.sample_ids, relabel=params.select.relabel
+        )
         strategy = registry.load("select", triple.select)
         knobs = params.knobs_of(strategy)
-        selected = select(board, signals, labeled.sample_ids, excluded, strategy, knobs, asked, triple.reason)
+        selected = select(board, signals, labeled, excluded, strategy, knobs, asked, triple.reason)
         rows = selected.rows
         if selected.warning:
             print(f"select: warning: {selected.warning}", file=sys.stderr)

@@ -25,7 +25,7 @@ def train_model(params: Params) -> None:
     store.write_bytes(layout.WEIGHTS, save(dict(trained.weights)))
     store.write_json(layout.CARD, trained.card)
     store.write_table(layout.FORGETTING, trained.forgetting)
-    store.write_table(layout.DISPERSION, trained.dispersion)
+    store.write_table(layout.POOL_DYNAMICS, trained.dynamics)
     store.write_json(layout.TRAIN_METRICS, trained.metrics)
     store.write_bytes(layout.TRAINING_CURVE, store.csv_text(trained.curve))
 

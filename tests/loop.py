@@ -5,9 +5,10 @@ import numpy as np
 from al_plugin.config import Params, read_params
 from al_plugin.data.digits import CLASSES
 from al_plugin.data.pool import Pool
-from al_plugin.data.sets import Evaluation, Labeled, Scoreboard
+from al_plugin.data.sets import Evaluation, Inputs, Labeled, Model, Scoreboard
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
 from al_plugin.rounds import seeds
+from al_plugin.rounds.provide import Sampling
 from al_plugin.rounds.score import score
 from al_plugin.rounds.select import Asked, select
 from al_plugin.rounds.train import train
@@ -48,7 +49,8 @@ def one_round(
     task = {k: getattr(params.train, k) for k in ("epochs", "batch_size", "lr", "weight_decay", "dynamics_every")}
     task |= {"threads": 1, "seed": seeds.number(campaign.seed, number, "train")}
     trained = train(pool, chosen_labels, evaluation, campaign.classes, by_train, task, {}, number)
-    scored = score(pool, trained.card, trained.weights, None, chosen_labels, by_score, by_select, {}, campaign.seed, 20)
+    model = Model(trained.card, trained.weights)
+    scored = score(model, Inputs(pool, chosen_labels), Sampling(campaign.seed), by_score, by_select, {})
     part = scored.tables["part-00000"]
     values = part.column("score")
     board = Scoreboard(
@@ -61,7 +63,7 @@ def one_round(
     chosen = select(
         board,
         scored.signals["part-00000"],
-        chosen_labels.sample_ids,
+        chosen_labels,
         set(chosen_labels.sample_ids),
         by_select,
         {},

@@ -1,16 +1,16 @@
 """Committee scores: identities, ranges, and the posterior that feeds them."""
 
+import tracemalloc
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_plugin.errors import StrategyError
 from al_plugin.math import committee
 from al_plugin.math.information import entropy
-from al_plugin.models.mlp import Mlp
-from al_plugin.models.posterior import dropout_masks, mc_log_probs
 from al_plugin.strategies.score import committee as scores
 
 
@@ -23,7 +23,7 @@ def samples(t: int, n: int, c: int, seed: int, sharpness: float = 2.0) -> np.nda
 def test_bald_is_total_minus_expected_entropy(seed: int, t: int, c: int) -> None:
     """Both forms agree, and the committee's KL is the same number."""
     p = samples(t, 12, c, seed)
-    difference = entropy(committee.mean_log_probs(p)) - committee.mean_entropy(p)
+    difference = entropy(committee.mean_log_probs(p)) - np.mean([entropy(one) for one in p], axis=0)
     np.testing.assert_allclose(scores.bald(p), difference, atol=1e-12)
     assert scores.bald(p).tolist() == scores.qbc_kl(p).tolist()
     assert (scores.bald(p) <= np.log(min(t, c)) + 1e-12).all()
@@ -58,45 +58,137 @@ def test_small_disagreement_keeps_its_digits() -> None:
     assert scores.bald(p)[0] == pytest.approx(variance / 2, rel=1e-4)
 
 
-def fitted() -> tuple[dict, dict, Mlp]:
-    torch.manual_seed(0)
-    model = Mlp(6, 4, hidden=16, dropout=0.5)
-    card = {"network": {"width": 6, "classes": 4, "hidden": 16, "dropout": 0.5}}
-    return card, {name: tensor.numpy() for name, tensor in model.state_dict().items()}, model.eval()
+COMMITTEE = [
+    scores.bald,
+    scores.mean_std,
+    scores.consensus_entropy,
+    scores.vote_entropy,
+    scores.variation_ratio,
+]
 
 
-def test_passes_equal_the_network_with_that_mask() -> None:
-    """Folding the mask into the head gives the logits of masking the hidden layer."""
-    card, weights, model = fitted()
-    x = torch.randn(50, 6, generator=torch.Generator().manual_seed(1))
-    masks = dropout_masks(card, 7, np.random.default_rng(2))
-    assert set(np.unique(masks)) == {0.0, 2.0}
-    with torch.inference_mode():
-        h = model.features(x)
-        ours = mc_log_probs(weights, h.numpy(), masks)
-        for t in range(7):
-            logits = model.head(h * torch.from_numpy(masks[t]))
-            np.testing.assert_allclose(ours[t], torch.log_softmax(logits, 1).numpy(), atol=1e-5)
+def decimal_scores(p: np.ndarray) -> tuple[float, float, float]:
+    """BALD, mean deviation and entropy of the mean of one sample's log-probabilities (T, C), in 60 digits."""
+    with localcontext() as context:
+        context.prec = 60
+        logs = [[Decimal(float(value)) for value in row] for row in p]
+        probs = [[value.exp() for value in row] for row in logs]
+        t, c = len(logs), len(logs[0])
+        mean = [sum(row[k] for row in probs) / t for k in range(c)]
+        conditional = sum(probs[i][k] * logs[i][k] for i in range(t) for k in range(c)) / t
+        total = -sum(value * value.ln() for value in mean)
+        spread = [(sum((row[k] - mean[k]) ** 2 for row in probs) / t).sqrt() for k in range(c)]
+        return float(total + conditional), float(sum(spread) / c), float(total)
 
 
-def test_masks_are_the_same_for_every_sample() -> None:
-    """A copy of a sample gets the copy of its prediction in every pass, wherever it stands."""
-    card, weights, _ = fitted()
-    h = np.tile(np.random.default_rng(0).random((1, 16), dtype=np.float32), (9, 1))
-    passes = mc_log_probs(weights, h, dropout_masks(card, 5, np.random.default_rng(0)))
-    assert (passes == passes[:, :1]).all()
-    assert len({tuple(one[0]) for one in passes}) > 1
+def single(t: int, n: int, c: int, *, lead: float, spread: float, seed: int = 0) -> np.ndarray:
+    """Float32 samples, good relatively, whose first class leads by ``lead`` nats and that differ by ``spread``."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(1, n, c)) + spread * rng.normal(size=(t, n, c))
+    logits -= logits[..., :1]
+    logits[..., 1:] -= lead
+    return (logits - np.log1p(np.exp(logits[..., 1:]).sum(axis=2, keepdims=True))).astype(np.float32)
 
 
-def test_masks_average_to_one() -> None:
-    """E[mask] = 1, so that a pass is right on average before the softmax."""
-    card, _, _ = fitted()
-    masks = dropout_masks(card, 4000, np.random.default_rng(3))
-    np.testing.assert_allclose(masks.mean(axis=0), 1.0, atol=0.08)
+@pytest.mark.parametrize("c", [2, 3, 10])
+@pytest.mark.parametrize("lead", [0.0, 3.0, 16.0, 46.0, 80.0])
+@pytest.mark.parametrize("spread", [0.3, 2.0, 20.0])
+def test_single_precision_is_good_relatively(c: int, lead: float, spread: float) -> None:
+    """Float32: a few 1e-7 of the exact numbers for the same input, for near-certain predictions as well."""
+    p = single(20, 4, c, lead=lead, spread=spread)
+    bald, deviation, total = zip(*(decimal_scores(p[:, i]) for i in range(4)), strict=True)
+    np.testing.assert_allclose(scores.bald(p), bald, rtol=4e-6, atol=0)
+    np.testing.assert_allclose(scores.mean_std(p), deviation, rtol=1e-4, atol=0)
+    np.testing.assert_allclose(scores.consensus_entropy(p), total, rtol=1e-6, atol=0)
 
 
-def test_a_network_without_dropout_is_refused() -> None:
-    card, _, _ = fitted()
-    card["network"]["dropout"] = 0.0
-    with pytest.raises(StrategyError, match="trained with dropout 0"):
-        dropout_masks(card, 5, np.random.default_rng(0))
+def test_double_precision_is_good_in_the_tails() -> None:
+    """Float64 near certainty, against decimals: no difference of numbers near 1 is left in the formulas."""
+    p = single(20, 6, 3, lead=40.0, spread=1.0).astype(np.float64)
+    bald, deviation, total = zip(*(decimal_scores(p[:, i]) for i in range(6)), strict=True)
+    np.testing.assert_allclose(scores.bald(p), bald, rtol=1e-12)
+    np.testing.assert_allclose(scores.mean_std(p), deviation, rtol=1e-12)
+    np.testing.assert_allclose(scores.consensus_entropy(p), total, rtol=1e-12)
+
+
+def test_a_small_disagreement_in_single_precision() -> None:
+    """Where members differ by s, about 1e-7 / s of BALD is lost: what one rounding of log p is worth."""
+    for spread in (1e-1, 1e-2, 1e-3):
+        p = single(20, 6, 4, lead=0.0, spread=spread)
+        expected = [decimal_scores(p[:, i])[0] for i in range(6)]
+        np.testing.assert_allclose(scores.bald(p), expected, rtol=1e-6 / spread)
+
+
+def test_agreement_is_exact() -> None:
+    """Equal members: exactly 0, in single precision and for any number of them, not -2e-7 as a peer's."""
+    for t in (1, 2, 3, 7, 20, 31):
+        p = np.tile(single(1, 50, 5, lead=1.0, spread=1.0), (t, 1, 1))
+        assert scores.bald(p).tolist() == [0.0] * 50
+        assert scores.mean_std(p).tolist() == [0.0] * 50
+
+
+@pytest.mark.parametrize("function", COMMITTEE)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("c", [2, 3, 10, 65])
+def test_copies_score_alike_wherever_they_stand(function, dtype: type, c: int) -> None:
+    """In the middle, at the end and in a last block of one sample: the same bytes, ties of votes included."""
+    kinds = single(9, 3, c, lead=0.0, spread=1.0).astype(dtype)
+    kinds[::2, 1, 1] = kinds[::2, 1, 0]
+    kinds[:4, 2] = -np.log(c)
+    p = kinds[:, np.arange(2 * (2**18 // (9 * c)) + 1) % 3]
+    values = function(p)
+    for kind in range(3):
+        assert len(np.unique(values[kind::3])) == 1
+        assert values[kind] == function(kinds[:, kind : kind + 1])[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("c", [2, 3, 10, 70])
+def test_votes_are_counted_with_shared_ties(dtype: type, c: int) -> None:
+    """Against fractions: each member has one vote, shared by what ties at its top; more members than a byte."""
+    p = np.random.default_rng(4).integers(-3, 0, size=(300, 5, c)).astype(dtype)
+    expected = np.zeros((5, c))
+    for i in range(5):
+        for k in range(c):
+            share = sum(
+                Fraction(int(p[t, i, k] == p[t, i].max()), int((p[t, i] == p[t, i].max()).sum())) for t in range(300)
+            )
+            expected[i, k] = float(share / 300)
+    np.testing.assert_allclose(committee.vote_shares(p), expected, rtol=1e-14)
+    np.testing.assert_allclose(scores.variation_ratio(p), 1 - expected.max(axis=1), rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_hot_members(dtype: type) -> None:
+    """BALD is the entropy of the votes, and log 0 of every member is no NaN."""
+    won = np.random.default_rng(5).integers(3, size=(8, 40))
+    p = np.where(np.arange(4) == won[..., None], 0.0, -np.inf).astype(dtype)
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        np.testing.assert_allclose(scores.bald(p), scores.vote_entropy(p), rtol=5e-7, atol=1e-15)
+        np.testing.assert_allclose(scores.consensus_entropy(p), scores.vote_entropy(p), rtol=5e-7, atol=1e-15)
+        shares = committee.vote_shares(p)
+        np.testing.assert_allclose(scores.mean_std(p), np.sqrt(shares * (1 - shares)).mean(axis=1), rtol=5e-7)
+    assert np.isneginf(committee.mean_log_probs(p)[:, 3]).all()
+
+
+def test_mixed_impossible_and_improbable_classes() -> None:
+    """log 0 in some members, e^-200 in others: against decimals with e^-1e6 for 0."""
+    p = single(6, 5, 4, lead=0.0, spread=2.0)
+    p[::2, :, 1] = -np.inf
+    p[1::2, :, 2] = -200.0
+    cut = np.maximum(p, np.float32(-1e5))
+    bald, deviation, total = zip(*(decimal_scores(cut[:, i]) for i in range(5)), strict=True)
+    np.testing.assert_allclose(scores.bald(p), bald, rtol=2e-6)
+    np.testing.assert_allclose(scores.mean_std(p), deviation, rtol=2e-6)
+    np.testing.assert_allclose(scores.consensus_entropy(p), total, rtol=2e-6)
+
+
+def test_memory_stays_in_blocks() -> None:
+    """A stack of 20 x 100,000 x 10 numbers (76 MiB) takes a few MiB beside the result."""
+    p = np.broadcast_to(single(20, 1, 10, lead=0.0, spread=1.0), (20, 100_000, 10))
+    for function in COMMITTEE:
+        tracemalloc.start()
+        function(p)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 16 * 2**20

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_plugin.math import geometry
-from al_plugin.math.geometry import farthest_first, nearest_center, squared_distances, squared_norms
+from al_plugin.math import farthest, geometry
+from al_plugin.math.geometry import farthest_first, nearest_bound, nearest_center, squared_distances, squared_norms
+from al_plugin.strategies.select.coverage import kcenter_greedy
 
 REPEATABLE = settings(derandomize=True, deadline=None, max_examples=100)
 
@@ -195,3 +196,108 @@ def test_input_is_not_written(dtype):
     candidates = np.arange(12, dtype=dtype).reshape(6, 2)
     candidates.flags.writeable = False
     assert farthest_first(candidates, candidates[:1], 2)[0].tolist() == [5, 2]
+
+
+def plain(candidates, centers, n):
+    """One pass of differences in double precision per center and pick."""
+    wide, gaps = candidates.astype(np.float64), np.full(len(candidates), np.inf)
+    free, picks, radii = np.ones(len(wide), dtype=bool), [], []
+    known = list(centers.astype(np.float64))
+    for step in range(n):
+        for one in known:
+            gap = wide - one
+            np.minimum(gaps, np.einsum("nd,nd->n", gap, gap), out=gaps)
+        if step == 0 and len(centers) == 0:
+            gap = wide - candidates.mean(axis=0, dtype=np.float64)
+            picks.append(int(np.einsum("nd,nd->n", gap, gap).argmin()))
+            radii.append(np.inf)
+        else:
+            picks.append(int(np.where(free, gaps, -1.0).argmax()))
+            radii.append(gaps[picks[-1]])
+        free[picks[-1]] = False
+        known = [wide[picks[-1]]]
+    return picks, radii
+
+
+def geometries():
+    rng = np.random.default_rng(0)
+    cloud, none = rng.normal(size=(3000, 16)), np.empty((0, 2))
+    middles = rng.normal(size=(40, 16)) * 100
+    clusters = middles[rng.integers(40, size=3000)] + rng.normal(size=(3000, 16)) * 1e-3
+    grid = np.stack(np.meshgrid(np.arange(50.0), np.arange(60.0)), -1).reshape(-1, 2)
+    return {
+        "cloud": (cloud, cloud[:50] + 1),
+        "copies": (np.repeat(cloud[:750], 4, axis=0), cloud[:50]),
+        "copies of labelled": (np.full((3000, 5), 0.3), np.full((90, 5), 0.1)),
+        "heavy tails": (rng.standard_t(1, size=(3000, 8)), cloud[:5, :8]),
+        "tight clusters": (clusters, middles[:3]),
+        "uniform square": (rng.random((3000, 2)), none),
+        "grid": (grid, none),
+        "far from the origin": (cloud + 1000, cloud[:50] + 1001),
+        "huge": (cloud * 1e25, cloud[:9]),
+        "minute": (cloud * 1e-30, cloud[:9] * 1e-30),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(geometries()))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sizes", [(256, 4096), (4, 40)])
+def test_lazy_equals_plain(name, dtype, sizes, monkeypatch):
+    """Picks and radii are those of one full pass per pick, bit for bit, also where small sets force many refills."""
+    monkeypatch.setattr(farthest, "_HOT", sizes[0])
+    monkeypatch.setattr(farthest, "_ACTIVE", sizes[1])
+    monkeypatch.setattr(farthest, "_NUMBERS", 1 << 12 if sizes[0] == 4 else 1 << 22)
+    candidates, centers = (x.astype(dtype) for x in geometries()[name])
+    picks, radii = farthest_first(candidates, centers, 120)
+    expected_picks, expected_radii = plain(candidates, centers, 120)
+    assert picks.tolist() == expected_picks
+    assert radii.tolist() == expected_radii
+
+
+@pytest.mark.parametrize("name", sorted(geometries()))
+def test_whole_pool_and_kept_bounds(name):
+    """n = N is the plain order; bounds kept from another call, in two parts, change no pick."""
+    candidates, centers = geometries()[name]
+    pool = candidates[:500].astype(np.float32)
+    labelled = centers.astype(np.float32)
+    picks, _ = farthest_first(pool, labelled, 500)
+    assert picks.tolist() == plain(pool, labelled, 500)[0]
+    kept = nearest_bound(pool, labelled[2:], nearest_bound(pool, labelled[:2]))
+    before = kept.copy()
+    assert farthest_first(pool, labelled, 500, nearest=kept)[0].tolist() == picks.tolist()
+    np.testing.assert_array_equal(kept, before)
+
+
+@pytest.mark.parametrize("name", sorted(geometries()))
+def test_bounds_are_never_below(name):
+    """nearest_bound is no less than the true squared distance, for every point."""
+    candidates, centers = (x.astype(np.float32) for x in geometries()[name])
+    centers = centers if len(centers) else candidates[:7]
+    wide = candidates.astype(np.float64)
+    true = np.min([((wide - one) ** 2).sum(axis=1) for one in centers.astype(np.float64)], axis=0)
+    assert (nearest_bound(candidates, centers) >= true).all()
+
+
+def test_copies_are_at_distance_zero():
+    """Copies whose coordinates are not representable: cancellation left about 1e-13."""
+    points = np.repeat(np.random.default_rng(0).normal(size=(20, 33)) * 7 + 0.1, 3, axis=0)
+    same = squared_distances(points, points)[np.arange(60)[:, None] // 3 == np.arange(60) // 3]
+    assert (same == 0).all()
+
+
+def test_cosine_ignores_lengths():
+    """metric cosine: scaling single rows changes no pick; euclidean sees it."""
+    rng = np.random.default_rng(1)
+    rows, known, lengths = rng.normal(size=(50, 4)), rng.normal(size=(3, 4)), 2.0 ** rng.integers(-4, 5, size=(50, 1))
+    picks = kcenter_greedy(rows, known, 9, metric="cosine").tolist()
+    assert kcenter_greedy(rows * lengths, known * 8, 9, metric="cosine").tolist() == picks
+    units, others = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (rows, known))
+    assert picks == plain(units, others, 9)[0]
+    assert kcenter_greedy(rows * lengths, known, 9).tolist() != picks
+
+
+@pytest.mark.parametrize("size", [0, 3])
+def test_more_picks_than_points(size):
+    """An error, not a search without end."""
+    with pytest.raises(ValueError, match=f"asked for 4 picks of {size}"):
+        farthest_first(np.ones((size, 2)), np.ones((1, 2)), 4)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_plugin.math.information import entropy, top_two
+from al_plugin.strategies.score.uncertainty import least_confidence, margin, ratio
 
 REPEATABLE = settings(derandomize=True, deadline=None, max_examples=150)
 
@@ -139,18 +140,95 @@ def test_top_two_needs_two_classes():
         top_two(np.zeros((3, 1)))
 
 
-@pytest.mark.parametrize("function", [entropy, lambda log_probs: np.array(top_two(log_probs)).T])
-def test_blocks_do_not_show(function):
-    """Longer than a block of rows: the same as row by row; single precision is widened; input unwritten."""
-    rng = np.random.default_rng(0)
-    log_probs = np.log(rng.dirichlet(np.full(3, 0.1), size=20_001)).astype(np.float32)
+def peaked(rows, classes, gap, seed=0):
+    """Float32 log-probabilities, good relatively, whose best class leads by ``gap`` nats."""
+    logits = np.random.default_rng(seed).normal(size=(rows, classes))
+    logits -= logits.max(axis=1, keepdims=True)
+    best = logits == 0
+    logits = np.where(best, 0.0, logits - gap)
+    doubt = np.where(best, 0.0, np.exp(logits)).sum(axis=1, keepdims=True)
+    return (logits - np.log1p(doubt)).astype(np.float32)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 65, 1000, 5000])
+@pytest.mark.parametrize("gap", [0, 1, 14, 16, 40, 68, 75, 90, 110])
+def test_single_precision_is_good_relatively(classes, gap):
+    """Float32 input: 4e-7 of the entropy in decimal arithmetic on the same numbers, down to e^-110 and below."""
+    log_probs = peaked(3, classes, gap)
+    values = entropy(log_probs)
+    # The exponentials of many classes are summed in double: enough for a seventh digit.
+    wide = log_probs.astype(np.float64)
+    expected = [decimal_entropy(row) for row in log_probs] if classes < 100 else -(np.exp(wide) * wide).sum(axis=1)
+    np.testing.assert_allclose(values, expected, rtol=4e-7, atol=0)
+    assert (values > 0).all()
+
+
+def test_single_precision_tells_near_certain_predictions_apart():
+    """Doubts of 1e-7 and less neither tie nor vanish nor change places."""
+    doubt = np.geomspace(1e-30, 1e-7, 500)
+    log_probs = np.stack([np.log1p(-doubt), np.log(doubt)], axis=1).astype(np.float32)
+    assert (np.diff(entropy(log_probs)) > 0).all()
+    assert (np.diff(margin(log_probs[doubt > 1e-15])) > 0).all()
+    assert (np.diff(least_confidence(log_probs[doubt > 1e-30])) > 0).all()
+
+
+POSITIONS = [entropy, margin, ratio, least_confidence]
+
+
+@pytest.mark.parametrize("function", POSITIONS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("classes", [2, 3, 8, 10, 11, 63, 64, 65, 1000, 2500])
+def test_copies_score_alike_wherever_they_stand(function, dtype, classes):
+    """In the middle, at the end and in a last block of one row: the same bytes; inputs unwritten."""
+    rows = 2 * (2**18 // classes) + 1
+    kinds = peaked(3, classes, 1.0).astype(dtype)
+    log_probs = kinds[np.arange(rows) % 3]
     before = log_probs.tobytes()
-    whole = function(log_probs)
-    rows = [0, 8191, 8192, 16384, 20_000]
-    np.testing.assert_array_equal(whole[rows], function(log_probs[rows]))
-    np.testing.assert_array_equal(whole, function(log_probs.astype(np.float64)))
+    values = function(log_probs)
+    assert values.dtype == np.float64
+    for kind in range(3):
+        assert len(np.unique(values[kind::3])) == 1
+        assert values[kind] == function(kinds[kind : kind + 1])[0]
     assert log_probs.tobytes() == before
-    assert whole.dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("classes", [2, 3, 10, 64, 65, 200])
+def test_class_order_moves_no_more_than_last_bits(dtype, classes):
+    """Few classes are summed in double whatever the input; many in the precision of the input."""
+    log_probs = peaked(500, classes, 0.5).astype(dtype)
+    order = np.random.default_rng(1).permutation(classes)
+    moved = log_probs[:, order]
+    loose = 5e-7 if classes > 64 and dtype == np.float32 else 1e-14
+    np.testing.assert_allclose(entropy(moved), entropy(log_probs), rtol=loose)
+    for exact in (margin, ratio, least_confidence):
+        np.testing.assert_array_equal(exact(moved), exact(log_probs))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 100])
+def test_layout_and_precision_of_the_input_do_not_matter(classes):
+    """Strided, Fortran-ordered and half-precision arrays are read as their numbers."""
+    log_probs = peaked(50, classes, 0.5)
+    padded = np.zeros((100, 2 * classes), dtype=np.float32)
+    padded[::2, ::2] = log_probs
+    for function in POSITIONS:
+        expected = function(log_probs)
+        np.testing.assert_array_equal(function(padded[::2, ::2]), expected)
+        np.testing.assert_array_equal(function(np.asfortranarray(log_probs)), expected)
+        half = log_probs.astype(np.float16)
+        np.testing.assert_array_equal(function(half), function(half.astype(np.float64)))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 100])
+def test_impossible_classes_in_single_precision(classes):
+    """log 0 beside ordinary rows: those keep their bytes, a one-hot row scores 0."""
+    log_probs = peaked(20, classes, 0.5)
+    before = entropy(log_probs)
+    log_probs[7] = np.where(np.arange(classes) == 1, 0.0, -np.inf)
+    after = entropy(log_probs)
+    assert after[7] == 0
+    np.testing.assert_array_equal(np.delete(after, 7), np.delete(before, 7))
+    assert margin(log_probs)[7] == -1
 
 
 def test_nothing_in_nothing_out():

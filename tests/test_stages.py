@@ -135,10 +135,10 @@ def test_forgetting_and_dispersion_tables(first_round: Path) -> None:
     assert all(
         row["unforgettable"] == (row["first_learned"] >= 0 and row["forgetting_events"] == 0) for row in forgetting
     )
-    dispersion = pq.read_table(layout.DISPERSION)
+    dispersion = pq.read_table(layout.POOL_DYNAMICS)
     assert len(dispersion) == 90
     summary = json.loads(Path(layout.TRAIN_METRICS).read_text())["dynamics"]
-    assert summary["mean_dispersion"] == pytest.approx(np.mean(dispersion.column("dispersion").to_numpy()))
+    assert summary["mean_dispersion"] == pytest.approx(np.mean(dispersion.column("pool_dispersion").to_numpy()))
     assert summary["unforgettable_share"] == pytest.approx(np.mean([row["unforgettable"] for row in forgetting]))
 
 

@@ -158,7 +158,7 @@ def test_a_network_that_is_not_known_is_not_logged(tmp_path: Path) -> None:
     params = rounds.make_round(root, 1, 15)
     assert model.servable(record.read(params, root))
     card = json.loads((root / layout.CARD).read_text())
-    card["network"]["layers"] = 3
+    card["network"]["kind"] = "unknown"
     (root / layout.CARD).write_text(json.dumps(card))
     assert not model.servable(record.read(params, root))
 

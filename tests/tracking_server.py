@@ -26,7 +26,7 @@ from al_plugin.config import Params, read_params
 from al_plugin.data.pool import sample_table
 from al_plugin.data.queries import QueryRow, query_ids, to_jsonl
 from al_plugin.rounds.score import SCORES
-from al_plugin.rounds.train import DISPERSION, FORGETTING
+from al_plugin.rounds.train import FORGETTING, POOL_DYNAMICS
 from al_plugin.tracking import place, session
 
 CLASSES = ("cat", "dog", "fish")
@@ -92,7 +92,9 @@ def make_round(root: Path, number: int, labels: int, *, seed: int = 0, **trackin
             "dynamics": dynamics,
         },
     )
-    network = {"width": WIDTH, "classes": len(CLASSES), "hidden": HIDDEN, "dropout": 0.2} if fitted else {}
+    network = (
+        {"kind": "mlp", "width": WIDTH, "classes": len(CLASSES), "hidden": HIDDEN, "dropout": 0.2} if fitted else {}
+    )
     card = {"schema": "card/1", "strategy": "single", "round": number, "classes": list(CLASSES), "fitted": fitted}
     write(root / layout.CARD, {**card, "network": network, "signals": []})
     store.write_bytes(root / layout.WEIGHTS, save(weights(rng) if fitted else {}))
@@ -107,7 +109,7 @@ def make_round(root: Path, number: int, labels: int, *, seed: int = 0, **trackin
         "unforgettable": [False] * n,
     }
     store.write_table(root / layout.FORGETTING, pa.table(forgetting, schema=FORGETTING))
-    store.write_table(root / layout.DISPERSION, DISPERSION.empty_table())
+    store.write_table(root / layout.POOL_DYNAMICS, POOL_DYNAMICS.empty_table())
     curve = {"epoch": [0, 1, 2], "loss": [1.5, 0.5, 0.25], "train_accuracy": [0.5, 0.75, 1.0]}
     store.write_bytes(root / layout.TRAINING_CURVE, store.csv_text(curve if fitted else {name: [] for name in curve}))
     scores = (-rng.random(30)).tolist() if fitted else [None] * 30

@@ -9,11 +9,11 @@ import numpy as np
 
 from al_plugin.axes import Ints
 from al_plugin.checks.pools import Case, case, copied, reordered
-from al_plugin.data.sets import Scoreboard
+from al_plugin.data.sets import Labeled, Scoreboard
 from al_plugin.rounds.merge import run_merge
 from al_plugin.rounds.score import run_score
 from al_plugin.rounds.select import Asked, Selected, run_select, select
-from al_plugin.strategies.registry import Strategy
+from al_plugin.strategies.registry import Noted, Strategy
 
 PICKS = 8
 _POOL = 60
@@ -41,7 +41,8 @@ def raw(strategy: Strategy, given: Case, *, n: int = PICKS, seed: int = 0) -> An
         arguments["n"] = min(n, len(given.ids))
     if "rng" in parameters:
         arguments["rng"] = np.random.default_rng(seed)
-    return strategy.function(**arguments)
+    found = strategy.function(**arguments)
+    return found.picks if isinstance(found, Noted) else found
 
 
 def draws(strategy: Strategy) -> bool:
@@ -102,12 +103,17 @@ class Query:
 
 def selected(strategy: Strategy, given: World, query: Query) -> Selected:
     """The query that a round with this pool would make."""
-    signals = {name: values for name, values in given.pool.signals.items() if name not in ("scores", "sample_keys")}
+    signals = {
+        name: values for name, values in given.pool.signals.items() if name not in ("scores", "sample_keys", "labels")
+    }
     blank: list[Any] = [None] * len(given.pool.ids)
     board = Scoreboard(given.pool.ids, given.pool.signals["scores"], blank, blank)
     asked = Asked(query.n, query.random_share, annotators=1, round=1, seed=query.seed)
     excluded = {*given.labeled, *query.excluded}
-    return select(board, signals, given.labeled, excluded, strategy, {}, asked, "contract")
+    labeled = Labeled(
+        list(given.labeled), given.pool.signals.get("labels", np.zeros(len(given.labeled), dtype=np.int64))
+    )
+    return select(board, signals, labeled, excluded, strategy, {}, asked, "contract")
 
 
 def asked_ids(strategy: Strategy, given: World, query: Query) -> list[str]:

@@ -141,7 +141,7 @@ def signals_provided(strategy: Strategy) -> None:
         check_signal(name, given[name], None, sizes)
     require(np.allclose(np.exp(log_probs).sum(axis=1), 1.0, atol=1e-5), "predicted probabilities do not sum to 1")
     if "pool_dispersion" in strategy.card.provides:
-        dispersion = np.array(trained.dispersion.column("dispersion"), dtype=np.float64)
+        dispersion = np.array(trained.dynamics.column("pool_dispersion"), dtype=np.float64)
         check_signal("pool_dispersion", dispersion, None, sizes)
         require(dispersion.min() >= 0 and dispersion.max() <= 0.5, f"dispersion of 2 epochs reaches {dispersion.max()}")
 

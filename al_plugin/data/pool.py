@@ -40,10 +40,10 @@ class Pool:
             )
         return np.array([index[sample_id] for sample_id in sample_ids], dtype=np.int64)
 
-    def split(self, values: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
-        """Rows of ``values`` (N, ...) by part, in part order."""
+    def split(self, values: NDArray[np.generic], *, axis: int = 0) -> dict[str, NDArray[np.generic]]:
+        """``values`` cut along its axis of samples by part, in part order."""
         ends = np.cumsum(list(self.parts.values()))[:-1]
-        return dict(zip(self.parts, np.split(values, ends), strict=True))
+        return dict(zip(self.parts, np.split(values, ends, axis=axis), strict=True))
 
 
 def pool_of(parts: Mapping[str, pa.Table]) -> Pool:

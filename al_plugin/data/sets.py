@@ -1,11 +1,13 @@
 """The sets a round works on, as arrays: labelled, evaluation, scored."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from al_plugin.axes import Floats, Ints
+from al_plugin.data.pool import Pool
 
 
 @dataclass(frozen=True)
@@ -41,3 +43,22 @@ class Scoreboard:
         """Positions of samples of the pool, shape (L,)."""
         index = {sample_id: position for position, sample_id in enumerate(self.ids)}
         return np.array([index[sample_id] for sample_id in sample_ids], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What train left behind: the card, tensors by name, and signals over the pool (N,) by name."""
+
+    card: Mapping[str, Any]
+    weights: Mapping[str, np.ndarray]
+    dynamics: Mapping[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What signals come from, beside the model: ``targets`` (M, width) and ``annotations`` (N, A) or None."""
+
+    pool: Pool
+    labeled: Labeled
+    targets: Floats | None = None
+    annotations: Ints | None = None

@@ -1,140 +1,90 @@
-"""Which points lie within a radius of which, and greedy cover by balls, without keeping the pairs.
-
-Counts are kept, not edges: a point that becomes covered is taken off the counts of all balls that
-hold it by computing that row of distances again. Every row is computed twice at most, and memory
-stays O(N) however dense the balls are. Small pools keep a byte for each pair instead.
-"""
-
-from collections.abc import Iterator
+"""Covering points by balls of one radius, on the sparse graph of who lies in whose ball."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from al_plugin.axes import Floats, FloatsKD, FloatsND, Ints, IntsN, Picks
+from al_plugin.axes import FloatsN, FloatsND, Ints, IntsN, Picks
+from al_plugin.math.geometry import squared_distances
 
-Flags = NDArray[np.bool_]
-
-_BLOCK = 512
-_PAIRS = 2**14  # pairs decided one by one at a time
-_KEPT = 2**13  # points up to which the relation itself is kept, 64 MiB
+_BLOCK = 1024
+# Rows that stand for the pool where a quantile or a density is estimated.
+_SAMPLE = 1000
 
 
-class Balls:
-    """Points (N, D) and a radius: which pairs are closer than that.
+def ball_graph(points: FloatsND, radius: float) -> tuple[Ints, Ints]:
+    """Neighbours nearer than ``radius`` in compressed rows: starts (N + 1,) and positions (edges,).
 
-    x and y are neighbours iff ‖x - y‖ < radius, or x = y. Decided by a product in single precision
-    where that is beyond doubt, else by the sum of squared differences in float64, so the relation
-    is symmetric and holds between copies.
+    Every point lies in its own ball. Memory in proportion to the edges.
     """
-
-    def __init__(self, points: FloatsND, radius: float) -> None:
-        # Around the middle of the pool norms, and with them the doubt, are least.
-        self._middle = points.mean(axis=0, dtype=np.float64)
-        self._points = points
-        self._radius = radius
-        self._left, self._right, self._half, self._norms = self._frame(points)
-        self._kept: Flags | None = None
-
-    def _frame(self, points: FloatsND) -> tuple[Floats, Floats, Floats, Floats]:
-        wide = points - self._middle
-        half = np.einsum("nd,nd->n", wide, wide) / 2
-        narrow = wide.astype(np.float32)
-        # <(x, 1), (y, -‖y‖²/2)> > (‖x‖² - r²) / 2  iff  ‖x - y‖ < r: one product, one comparison.
-        left = np.column_stack([narrow, np.ones(len(narrow), dtype=np.float32)])
-        right = np.column_stack([narrow, -half.astype(np.float32)])
-        return left, right, half, np.sqrt(2 * half)
-
-    def within(self, rows: slice | Ints, columns: slice | Ints) -> Flags:
-        """Which of the points ``rows`` are neighbours of which of ``columns``, (R, K)."""
-        there = self._right[columns], self._norms[columns], self._points[columns]
-        return self._decided(rows, *there)
-
-    def reached_from(self, others: FloatsKD) -> Flags:
-        """Which points are neighbours of any of ``others`` (K, D); shape (N,)."""
-        reached = np.zeros(len(self._points), dtype=np.bool_)
-        for start in range(0, len(others), _BLOCK):
-            block = others[start : start + _BLOCK]
-            _, right, _, norms = self._frame(block)
-            for rows in blocks(len(self._points)):
-                reached[rows] |= self._decided(rows, right, norms, block).any(axis=1)
-        return reached
-
-    def _decided(self, rows: slice | Ints, right: Floats, norms: Floats, others: FloatsKD) -> Flags:
-        product = self._left[rows] @ right.T
-        lengths = self._norms[rows]
-        threshold = self._half[rows] - self._radius**2 / 2
-        longest = float(norms.max(initial=0.0))
-        # Rounding of the inputs, of D + 1 products and of their sum, with room to spare.
-        doubt = 2.0**-23 * (right.shape[1] + 4) * (lengths * longest + longest**2 + lengths**2)
-        upper = (threshold + doubt).astype(np.float32)[:, None]
-        near: Flags = product > upper
-        lower = (threshold - doubt).astype(np.float32)[:, None]
-        maybe = np.flatnonzero(product >= lower)
-        maybe = maybe[~near.ravel()[maybe]]
-        here = self._points[rows]
-        for start in range(0, len(maybe), _PAIRS):
-            x, y = np.divmod(maybe[start : start + _PAIRS], near.shape[1])
-            gap = here[x].astype(np.float64) - others[y].astype(np.float64)
-            squared = np.einsum("nd,nd->n", gap, gap)
-            near[x, y] = (squared < self._radius**2) | (squared == 0)
-        return near
-
-    def counts(self, targets: Flags) -> IntsN:
-        """Number of neighbours of each point among the points flagged in ``targets``, itself included."""
-        size = len(self._points)
-        found = np.zeros(size, dtype=np.int64)
-        kept = np.empty((size, size), dtype=np.bool_) if size <= _KEPT else None
-        for rows in blocks(size):
-            for columns in blocks(rows.stop):
-                near = self.within(rows, columns)
-                found[rows] += np.count_nonzero(near[:, targets[columns]], axis=1)
-                if columns.start < rows.start:  # the relation is symmetric: one half serves both
-                    found[columns] += np.count_nonzero(near[targets[rows]], axis=0)
-                if kept is not None:
-                    kept[rows, columns] = near
-                    kept[columns, rows] = near.T
-        self._kept = kept
-        return found
-
-    def counts_of(self, members: Ints) -> IntsN:
-        """Number of neighbours of each point among ``members`` (positions)."""
-        found = np.zeros(len(self._points), dtype=np.int64)
-        for start in range(0, len(members), _BLOCK):
-            if self._kept is not None:
-                found += np.count_nonzero(self._kept[members[start : start + _BLOCK]], axis=0)
-                continue
-            for rows in blocks(len(self._points)):
-                found[rows] += np.count_nonzero(self.within(rows, members[start : start + _BLOCK]), axis=1)
-        return found
+    starts, found = [0], []
+    for start in range(0, len(points), _BLOCK):
+        near = squared_distances(points[start : start + _BLOCK], points) < radius**2
+        near[np.arange(len(near)), np.arange(start, start + len(near))] = True
+        rows, columns = np.nonzero(near)
+        found.append(columns.astype(np.int32))
+        starts.extend((starts[-1] + np.cumsum(np.bincount(rows, minlength=len(near)))).tolist())
+    return np.array(starts), np.concatenate(found)
 
 
-def blocks(size: int) -> Iterator[slice]:
-    """Slices of at most 512 that make up range(size)."""
-    for start in range(0, size, _BLOCK):
-        yield slice(start, min(start + _BLOCK, size))
+def greedy_balls(starts: Ints, neighbours: Ints, covered: np.ndarray, n: int) -> tuple[Picks, Ints]:
+    """n points whose balls greedily cover most points that no ball covers yet.
 
-
-def greedy_balls(points: FloatsND, labeled: FloatsKD, n: int, radius: float) -> tuple[Picks, IntsN]:
-    """Greedily the points whose balls hold most points that no ball holds yet.
-
-    Balls of ``labeled`` (L, D) count as taken. Stops early once everything is covered: returns at
-    most n positions in order, and how many points each covers newly. Ties go to the first position.
-    At least 1 - 1/e of the best coverage by n balls. O(N² D) once and N D per point covered; memory
-    O(N). Source: Yehuda, Dekel, Hacohen, Weinshall (2022), ProbCover.
+    The graph is that of ``ball_graph``; ``covered`` (N,) of bool is where labelled samples reach. Ties go
+    to the first position. Once all is covered, covering starts anew beside the points picked. Returns
+    picks (n,) and the points that each newly covered (n,). O(edges + n N); at least (1 - 1/e) of the
+    most that n balls cover (Nemhauser, Wolsey, Fisher 1978).
     """
-    balls = Balls(points, radius)
-    free = ~balls.reached_from(labeled)
-    counts = balls.counts(free)
-    picks: list[int] = []
-    gains: list[int] = []
-    while len(picks) < n and counts.max(initial=0) > 0:
-        pick = int(counts.argmax())
-        picks.append(pick)
-        gains.append(int(counts[pick]))
-        new = np.flatnonzero(free & balls.within(slice(None), np.array([pick]))[:, 0])
-        free[new] = False
-        if free.any():
-            counts -= balls.counts_of(new)
-        else:
-            counts[:] = 0
-    return np.array(picks, dtype=np.int64), np.array(gains, dtype=np.int64)
+    done, free = covered.copy(), np.ones(len(covered), dtype=np.bool_)
+    degree = _degrees(starts, neighbours, done)
+    picks, gains = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    for step in range(n):
+        pick = int(np.where(free, degree, -1).argmax())
+        if degree[pick] == 0:
+            done = ~free
+            degree = _degrees(starts, neighbours, done)
+            pick = int(np.where(free, degree, -1).argmax())
+        picks[step], gains[step], free[pick] = pick, degree[pick], False
+        ball = neighbours[starts[pick] : starts[pick + 1]]
+        for point in ball[~done[ball]]:
+            # The graph is symmetric: who covers the point is whom the point covers.
+            degree[neighbours[starts[point] : starts[point + 1]]] -= 1
+        done[ball] = True
+    return picks, gains
+
+
+def pure_radius(points: FloatsND, groups: IntsN, purity: float) -> float:
+    """Largest radius at which a share ``purity`` of balls holds points of the ball's own group only.
+
+    A ball is pure up to the nearest point of another group, so this is the (1 - purity) quantile of
+    those distances, over at most 1,000 evenly spaced balls. inf with one group.
+    Source: Yehuda, Dekel, Hacohen, Weinshall (2022).
+    """
+    rows = _spaced(len(points))
+    gaps = np.full(len(rows), np.inf)
+    for start in range(0, len(points), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        squared = squared_distances(points[rows], points[block])
+        squared[groups[rows][:, None] == groups[block][None, :]] = np.inf
+        np.minimum(gaps, squared.min(axis=1), out=gaps)
+    ordered: FloatsN = np.sort(gaps)
+    return float(np.sqrt(ordered[min(int((1.0 - purity) * len(ordered)), len(ordered) - 1)]))
+
+
+def sparse_radius(points: FloatsND, radius: float, edges: int) -> float:
+    """``radius``, or so much less that about ``edges`` pairs are nearer: a quantile of sampled distances."""
+    rows = _spaced(len(points))
+    squared = squared_distances(points[rows], points[rows])
+    share = min(edges / max(len(points), 1) ** 2, 1.0)
+    flat = np.sort(squared, axis=None)
+    limit = float(np.sqrt(flat[min(int(share * len(flat)), len(flat) - 1)]))
+    return radius if (squared < radius**2).mean() <= share else limit
+
+
+def _degrees(starts: Ints, neighbours: Ints, done: np.ndarray) -> Ints:
+    """Points in each ball that no ball covers yet, (N,)."""
+    open_edges = np.concatenate([[0], np.cumsum(~done[neighbours])])
+    degrees: Ints = open_edges[starts[1:]] - open_edges[starts[:-1]]
+    return degrees
+
+
+def _spaced(total: int) -> IntsN:
+    return np.unique(np.linspace(0, total - 1, min(total, _SAMPLE)).astype(np.int64))

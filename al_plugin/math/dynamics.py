@@ -44,16 +44,22 @@ class DispersionStream:
     """Label dispersion of predictions over epochs, one epoch at a time, O(N C) state.
 
     d = 1 - (times the modal label was predicted) / E, range [0, 1 - 1/min(E, C)]:
-    0 where every epoch agreed. Source: Zolfaghari Bengar, Raducanu, van de Weijer (2021).
+    0 where every epoch agreed. ``flips`` (N,) counts changes of the predicted label from one recorded
+    epoch to the next. Source: Zolfaghari Bengar, Raducanu, van de Weijer (2021).
     """
 
     def __init__(self, n_samples: int, n_classes: int) -> None:
         self.epochs = 0
-        self._counts = np.zeros((n_samples, n_classes), dtype=np.uint16)
+        self.flips: Ints = np.zeros(n_samples, dtype=np.int32)
+        self._counts = np.zeros((n_samples, n_classes), dtype=np.int32)
+        self._previous: Ints | None = None
 
     def record(self, predicted: IntsN) -> None:
         """Record one epoch's predicted classes, shape (N,)."""
         self._counts[np.arange(len(predicted)), predicted] += 1
+        if self._previous is not None:
+            self.flips += predicted != self._previous
+        self._previous = predicted.copy()
         self.epochs += 1
 
     def dispersion(self) -> FloatsN:

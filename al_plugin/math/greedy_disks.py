@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 
 from al_plugin.axes import FloatsKD, FloatsN, FloatsND, Picks
-from al_plugin.math.ball_cover import Balls
+from al_plugin.math.ball_counts import Balls
 from al_plugin.math.geometry import nearest_center, squared_distances
 
 # Radii that are tried at most, and points whose distances to all others give them.

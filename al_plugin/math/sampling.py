@@ -6,7 +6,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from al_plugin.axes import KeysN, Picks
+from al_plugin.axes import FloatsN, KeysN, Picks
 
 _ID_KEY = b"al_plugin sample id"
 
@@ -57,3 +57,9 @@ def spread(total: int, special: int) -> Picks:
     An annotator who stops early has then seen about the same share of special places.
     """
     return ((2 * np.arange(special) + 1) * total) // (2 * special) if special else np.arange(0)
+
+
+def shortlist(scores: FloatsN, n: int, factor: float) -> Picks:
+    """Positions of the factor · n best scores, best first, ties to the first position."""
+    size = min(len(scores), max(n, int(factor * n)) if factor * n < len(scores) else len(scores))
+    return np.argsort(-scores, kind="stable")[:size]

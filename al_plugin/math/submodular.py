@@ -39,6 +39,14 @@ def gaussian(sigma: float) -> Similarity:
     return similarity
 
 
+def covered_by(targets: FloatsND, centers: FloatsKD, similarity: Similarity) -> FloatsN:
+    """max_j sim(t_i, c_j), (N,); 0 without centers."""
+    covered = np.zeros(len(targets))
+    for start in range(0, len(centers), _BLOCK):
+        np.maximum(covered, similarity(targets, centers[start : start + _BLOCK]).max(axis=1), out=covered)
+    return covered
+
+
 def greedy_cover(
     targets: FloatsND,
     facilities: FloatsKD,
@@ -46,18 +54,21 @@ def greedy_cover(
     similarity: Similarity,
     *,
     covered: FloatsN | None = None,
+    weights: FloatsN | None = None,
 ) -> tuple[Picks, FloatsN]:
-    """n facilities that greedily maximise F(S) = Σ_i max(covered_i, max_{j in S} sim(t_i, f_j)).
+    """n facilities that greedily maximise F(S) = Σ_i w_i max(covered_i, max_{j in S} sim(t_i, f_j)).
 
-    ``targets`` (N, D), ``facilities`` (K, D), ``covered`` (N,) what is covered already (0 by default).
+    ``targets`` (N, D), ``facilities`` (K, D), ``covered`` (N,) what is covered already (0 by default),
+    ``weights`` (N,) at least 0 (1 by default).
     Returns positions (n,) among the facilities in order and F after each pick (n,). Lazy evaluation
     (Minoux 1978) gives the naive greedy's picks; F >= (1 - 1/e) of the optimum (Nemhauser, Wolsey,
     Fisher 1978). O(K N D) for the first pass, memory O(N · block).
     """
     best = np.zeros(len(targets)) if covered is None else covered.copy()
+    share = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
     first = np.concatenate(
         [
-            np.maximum(similarity(targets, facilities[start : start + _BLOCK]) - best[:, None], 0.0).sum(axis=0)
+            share @ np.maximum(similarity(targets, facilities[start : start + _BLOCK]) - best[:, None], 0.0)
             for start in range(0, len(facilities), _BLOCK)
         ]
     )
@@ -73,12 +84,12 @@ def greedy_cover(
             column = similarity(targets, facilities[position : position + 1])[:, 0]
             if seen == step:
                 break
-            gain = float(np.maximum(column - best, 0.0).sum())
+            gain = float(share @ np.maximum(column - best, 0.0))
             # A gain never grows; rounding must not make it.
             heapq.heappush(heap, (max(key, -round(gain * scale)), position, step))
         picks[step] = position
         np.maximum(best, column, out=best)
-        values[step] = best.sum()
+        values[step] = share @ best
     return picks, values
 
 

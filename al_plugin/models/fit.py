@@ -1,4 +1,4 @@
-"""The one training loop, with hooks for what a training method wants to see."""
+"""The one training loop, with hooks for what a training method wants to change or see."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +23,22 @@ class FitSettings:
     seed: int
 
 
+@dataclass(frozen=True)
+class Step:
+    """One mini-batch: its place in training, ``positions`` and ``targets`` (B,), ``logits`` (B, C)."""
+
+    epoch: int
+    batch: int
+    batches: int
+    positions: Tensor
+    targets: Tensor
+    logits: Tensor
+
+
+Loss = Callable[[Step], Tensor]
+Rate = Callable[[int], float]
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Run with torch's CPU generator at ``seed`` and deterministic algorithms, then put both back."""
@@ -37,36 +53,47 @@ def seeded(seed: int) -> Iterator[None]:
         torch.set_deterministic_debug_mode(before)
 
 
+def cross_entropy(step: Step) -> Tensor:
+    """Mean cross-entropy of a batch, nats."""
+    return nn.functional.cross_entropy(step.logits, step.targets)
+
+
 def fit(
     model: nn.Module,
     inputs: Tensor,
     targets: Tensor,
     settings: FitSettings,
     *,
-    on_presentation: PresentationHook,
-    on_epoch: EpochHook,
+    loss: Loss = cross_entropy,
+    rate: Rate | None = None,
+    on_presentation: PresentationHook | None = None,
+    on_epoch: EpochHook | None = None,
 ) -> None:
-    """Minimise cross-entropy with AdamW; call inside ``seeded``.
+    """Minimise ``loss`` with AdamW; call inside ``seeded``.
 
-    ``inputs`` (L, width), ``targets`` (L,). After each batch ``on_presentation(positions, logits)``
-    gets what the training forward pass saw; after each epoch ``on_epoch(epoch, mean loss)``.
+    ``inputs`` (L, width), ``targets`` (L,). ``rate(epoch)`` is the learning rate of an epoch, by
+    default ``settings.lr``. After each batch ``on_presentation(positions, logits)`` gets what the
+    training forward pass saw; after each epoch ``on_epoch(epoch, mean loss)``.
     """
-    step = _adamw(list(model.parameters()), settings)
+    update = _adamw(list(model.parameters()), settings)
     for epoch in range(settings.epochs):
         model.train()
-        total = 0.0
-        for positions in torch.split(torch.randperm(len(inputs)), settings.batch_size):
+        total, lr = 0.0, settings.lr if rate is None else rate(epoch)
+        parts = torch.split(torch.randperm(len(inputs)), settings.batch_size)
+        for batch, positions in enumerate(parts):
             logits = model(inputs[positions])
-            loss = nn.functional.cross_entropy(logits, targets[positions])
+            value = loss(Step(epoch, batch, len(parts), positions, targets[positions], logits))
             model.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            step()
-            total += loss.item() * len(positions)
-            on_presentation(positions, logits.detach())
-        on_epoch(epoch, total / len(inputs))
+            value.backward()  # type: ignore[no-untyped-call]
+            update(lr)
+            total += value.item() * len(positions)
+            if on_presentation is not None:
+                on_presentation(positions, logits.detach())
+        if on_epoch is not None:
+            on_epoch(epoch, total / len(inputs))
 
 
-def _adamw(parameters: list[nn.Parameter], settings: FitSettings) -> Callable[[], None]:
+def _adamw(parameters: list[nn.Parameter], settings: FitSettings) -> Callable[[float], None]:
     """One AdamW step over the parameters' gradients (Loshchilov & Hutter 2019), betas .9 and .999.
 
     torch's functional form: the class `torch.optim.AdamW` imports the compiler for a second.
@@ -75,23 +102,25 @@ def _adamw(parameters: list[nn.Parameter], settings: FitSettings) -> Callable[[]
     second = [torch.zeros_like(p) for p in parameters]
     steps = [torch.zeros(()) for _ in parameters]
 
-    def step() -> None:
+    def update(lr: float) -> None:
+        # A parameter that a loss does not reach (a detached module) has no gradient and stays.
+        reached = [i for i, p in enumerate(parameters) if p.grad is not None]
         with torch.no_grad():
             adamw(
-                list(parameters),
-                [p.grad for p in parameters if p.grad is not None],
-                first,
-                second,
+                [parameters[i] for i in reached],
+                [gradient for i in reached if (gradient := parameters[i].grad) is not None],
+                [first[i] for i in reached],
+                [second[i] for i in reached],
                 [],
-                steps,
+                [steps[i] for i in reached],
                 foreach=True,
                 amsgrad=False,
                 beta1=0.9,
                 beta2=0.999,
-                lr=settings.lr,
+                lr=lr,
                 weight_decay=settings.weight_decay,
                 eps=1e-8,
                 maximize=False,
             )
 
-    return step
+    return update

@@ -11,6 +11,9 @@ class Mlp(nn.Module):
     ``features`` gives the input of the last linear layer, (B, hidden).
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, width: int, classes: int, *, hidden: int, dropout: float) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))

@@ -1,49 +1,89 @@
-"""MC dropout on the last layer: posterior samples that are the same network for every sample."""
+"""Posteriors as heads: each posterior sample is one last layer, the same for every input.
+
+Joint predictions of several inputs mean something only under the same draw of the network, so a
+draw is made once, as a head, and then applied to whatever inputs are asked for.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from al_plugin.axes import Floats
+from al_plugin.axes import Floats, FloatsLD
 from al_plugin.errors import StrategyError
+from al_plugin.math.laplace import laplace_draws
+from al_plugin.models.restore import head_of
 from al_plugin.models.task import BATCH
 
-HEAD = ("head.weight", "head.bias")
+# Logits per input and product: T C beyond it are taken in groups of heads.
+_COLUMNS = 4096
 
 
-def dropout_masks(card: Mapping[str, Any], passes: int, rng: np.random.Generator) -> Floats:
-    """Masks (T, D) of kept embedding units, scaled by 1 / (1 - dropout), float32.
+@dataclass(frozen=True)
+class Heads:
+    """T last layers: ``weight`` (T, C, D) and ``bias`` (T, C), float32."""
 
-    One mask per pass, shared by the whole pool: each pass is one draw of the network, so that joint
-    predictions of several samples mean something. StrategyError where the network has no dropout.
+    weight: Floats
+    bias: Floats
+
+
+def dropout_heads(
+    card: Mapping[str, Any], weights: Mapping[str, np.ndarray], passes: int, rng: np.random.Generator
+) -> Heads:
+    """MC dropout: the head behind T masks of kept embedding units, scaled by 1 / (1 - dropout).
+
+    W_t = W diag(m_t). StrategyError where the network has no dropout.
     Source: Gal & Ghahramani (2016); consistent masks after Kirsch et al. (2019).
     """
     rate = float(card["network"]["dropout"])
     if rate == 0:
         raise StrategyError(
             "mc_log_probs come from MC dropout, but the network was trained with dropout 0",
-            change="set train.single.dropout above 0",
+            change="set train.single.dropout above 0, or score.posterior to laplace",
         )
-    width = int(card["network"]["hidden"])
-    kept: Floats = (rng.random((passes, width)) >= rate).astype(np.float32) / np.float32(1 - rate)
-    return kept
+    weight, bias = head_of(weights)
+    masks = (rng.random((passes, weight.shape[1])) >= rate).astype(np.float32) / np.float32(1 - rate)
+    return Heads(weight * masks[:, None], np.tile(bias, (passes, 1)))
 
 
-def mc_log_probs(weights: Mapping[str, np.ndarray], embeddings: Floats, masks: Floats) -> Floats:
-    """Log-probabilities (T, N, C) of the passes, float32: log softmax((h ∘ m_t) Wᵀ + b).
+def laplace_heads(
+    weights: Mapping[str, np.ndarray],
+    labeled_embeddings: FloatsLD,
+    passes: int,
+    rng: np.random.Generator,
+    *,
+    precision: float = 1.0,
+) -> Heads:
+    """Last-layer Laplace: T heads from the Gaussian around the trained one; see ``laplace_draws``.
 
-    The mask is folded into the head's weights, so a pass costs one N x D x C product. Rows are taken
-    on the fixed batch grid of ``forward``.
+    ``precision`` of the isotropic Gaussian prior; without labels the draws come from it, centred at
+    the head. It stands for the weight decay of a loss that is summed over the labelled samples.
+    Source: MacKay (1992); Daxberger et al. (2021).
     """
-    head, bias = (weights[name] for name in HEAD)
-    out = np.empty((len(masks), len(embeddings), len(bias)), dtype=np.float32)
-    for t, mask in enumerate(masks):
-        folded = np.ascontiguousarray((head * mask).T)
+    weight, bias = (array.astype(np.float64) for array in head_of(weights))
+    ones = np.ones((len(labeled_embeddings), 1))
+    inputs = np.concatenate([labeled_embeddings.astype(np.float64), ones], axis=1)
+    mode = np.concatenate([weight, bias[:, None]], axis=1)
+    draws = (mode + laplace_draws(mode, inputs, passes, rng, precision=precision)).astype(np.float32)
+    return Heads(np.ascontiguousarray(draws[..., :-1]), np.ascontiguousarray(draws[..., -1]))
+
+
+def mc_log_probs(embeddings: Floats, heads: Heads) -> Floats:
+    """Log-probabilities (T, N, C) of ``embeddings`` (N, D), float32: log softmax(h W_tᵀ + b_t).
+
+    Rows are taken on the fixed batch grid of ``forward``, many heads in one product.
+    """
+    passes, classes, width = heads.weight.shape
+    out = np.empty((passes, len(embeddings), classes), dtype=np.float32)
+    group = max(1, _COLUMNS // classes)
+    for first in range(0, passes, group):
+        taken = slice(first, first + group)
+        folded = np.ascontiguousarray(heads.weight[taken].reshape(-1, width).T)
         for start in range(0, len(embeddings), BATCH):
-            logits = embeddings[start : start + BATCH] @ folded
-            logits += bias
-            logits -= logits.max(axis=1, keepdims=True)
-            logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-            out[t, start : start + BATCH] = logits
+            logits = (embeddings[start : start + BATCH] @ folded).reshape(-1, len(heads.bias[taken]), classes)
+            logits += heads.bias[taken]
+            logits -= logits.max(axis=2, keepdims=True)
+            logits -= np.log(np.exp(logits).sum(axis=2, keepdims=True))
+            out[taken, start : start + BATCH] = logits.transpose(1, 0, 2)
     return out

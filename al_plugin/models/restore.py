@@ -1,24 +1,106 @@
-"""From a model card and weights back to signals."""
+"""From a model card and weights back to signals.
 
-from collections.abc import Mapping
-from typing import Any
+``card["network"]["kind"]`` says how the weights are to be read: ``mlp`` one network, ``ensemble``
+whole networks under ``members.k.``, ``split_head`` one trunk with heads under ``heads.k.``,
+``variational`` means under the plain names and ``rho`` beside them (scale = log(1 + e^rho)).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from al_plugin.axes import Floats
 
+if TYPE_CHECKING:
+    from al_plugin.models.mlp import Mlp
 
-def model_signals(
-    card: Mapping[str, Any], weights: Mapping[str, np.ndarray], features: Floats
-) -> tuple[Floats, Floats]:
-    """Log-probabilities and embeddings of ``features`` under the card's network."""
+Weights = Mapping[str, np.ndarray]
+HEAD = ("head.weight", "head.bias")
+
+
+def members(card: Mapping[str, Any], weights: Weights) -> list[Weights]:
+    """The weights of each network of a model: one, or as many as a committee has."""
+    network = card["network"]
+    if network["kind"] == "ensemble":
+        return [_under(weights, f"members.{k}.") for k in range(int(network["members"]))]
+    if network["kind"] == "split_head":
+        trunk = {name: array for name, array in weights.items() if not name.startswith("heads.")}
+        return [{**trunk, **_under(weights, f"heads.{k}.", "head.")} for k in range(int(network["members"]))]
+    return [{name: array for name, array in weights.items() if not name.endswith(".rho")}]
+
+
+def posterior_members(
+    card: Mapping[str, Any], weights: Weights, passes: int, rng: np.random.Generator
+) -> list[Weights]:
+    """The networks that stand for the posterior: a committee's members, or draws of variational weights."""
+    if card["network"]["kind"] != "variational":
+        return members(card, weights)
+    means = members(card, weights)[0]
+    scales = {
+        name.removesuffix(".rho"): np.logaddexp(0.0, rho) for name, rho in weights.items() if name.endswith(".rho")
+    }
+    return [
+        {
+            name: mean + (scales[name] * rng.standard_normal(mean.shape)).astype(np.float32) if name in scales else mean
+            for name, mean in means.items()
+        }
+        for _ in range(passes)
+    ]
+
+
+def is_committee(card: Mapping[str, Any]) -> bool:
+    """Whether posterior samples are whole networks rather than draws of the last layer."""
+    return card["network"]["kind"] in ("ensemble", "split_head", "variational")
+
+
+def rebuild(card: Mapping[str, Any], weights: Weights) -> "Mlp":
+    """The module of one network."""
     # torch takes a second to import: round 0 has no model and does without.
     import torch
 
-    from al_plugin.models.forward import forward
     from al_plugin.models.mlp import Mlp
 
     network = card["network"]
     model = Mlp(network["width"], network["classes"], hidden=network["hidden"], dropout=network["dropout"])
     model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
-    return forward(model, features)
+    return model
+
+
+def model_signals(card: Mapping[str, Any], weights: Weights, features: Floats) -> tuple[Floats, Floats]:
+    """Log-probabilities (N, C) and embeddings (N, D) of ``features``.
+
+    A committee's are the log of its mean probabilities, and the embeddings of its first member.
+    """
+    log_probs, embeddings = _forwards(card, members(card, weights), features)
+    if len(log_probs) == 1:
+        return log_probs[0], embeddings
+    # float64: the mean of probabilities near 0 and 1 must not round away.
+    return _mean(log_probs), embeddings
+
+
+def member_log_probs(card: Mapping[str, Any], networks: Sequence[Weights], features: Floats) -> Floats:
+    """Log-probabilities (T, N, C) of each network, float32."""
+    return np.stack(_forwards(card, networks, features)[0])
+
+
+def head_of(weights: Weights) -> tuple[Floats, Floats]:
+    """Weight (C, D) and bias (C,) of the last linear layer."""
+    return weights[HEAD[0]], weights[HEAD[1]]
+
+
+def _forwards(card: Mapping[str, Any], networks: Sequence[Weights], features: Floats) -> tuple[list[Floats], Floats]:
+    from al_plugin.models.forward import forward
+
+    found = [forward(rebuild(card, weights), features) for weights in networks]
+    return [log_probs for log_probs, _ in found], found[0][1]
+
+
+def _mean(log_probs: Sequence[Floats]) -> Floats:
+    total = np.logaddexp.reduce([one.astype(np.float64) for one in log_probs])
+    mean: Floats = (total - np.log(len(log_probs))).astype(np.float32)
+    return mean
+
+
+def _under(weights: Weights, prefix: str, becomes: str = "") -> dict[str, np.ndarray]:
+    return {becomes + name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}

@@ -40,7 +40,7 @@ class Fitted:
 
     ``weights`` maps tensor names to arrays, ``network`` is what rebuilds the module from them;
     ``curve`` has columns by epoch; ``forgetting`` and ``dispersion`` are the training dynamics of
-    the labelled samples and of the pool.
+    the labelled samples and of the pool; ``pool_signals`` are signals (N,) that only training can give.
     """
 
     weights: Mapping[str, np.ndarray]
@@ -48,4 +48,5 @@ class Fitted:
     curve: Mapping[str, list[float]]
     forgetting: ForgettingStream
     dispersion: DispersionStream
+    pool_signals: Mapping[str, Floats] = field(default_factory=dict)
     pseudo_positions: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))

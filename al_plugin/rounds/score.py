@@ -10,12 +10,9 @@ import pyarrow as pa
 from al_plugin.axes import Floats
 from al_plugin.data.arrow import null_column, number_column, string_column
 from al_plugin.data.pool import Pool
-from al_plugin.data.sets import Labeled
+from al_plugin.data.sets import Inputs, Model
 from al_plugin.errors import SignalError
-from al_plugin.math.sampling import id_hashes, mixed_keys
-from al_plugin.models.posterior import dropout_masks, mc_log_probs
-from al_plugin.models.restore import model_signals
-from al_plugin.rounds import seeds
+from al_plugin.rounds.provide import Posterior, Sampling, provide
 from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
 from al_plugin.strategies.registry import Strategy
 
@@ -36,59 +33,47 @@ _BLOCK = 8192
 
 @dataclass(frozen=True)
 class Scored:
-    """The outputs of score: a table and the stored signals by pool part, and metrics."""
+    """The outputs of score: a table and the stored signals by pool part, signals without axis N, metrics."""
 
     tables: Mapping[str, pa.Table]
     signals: Mapping[str, Mapping[str, np.ndarray]]
+    shared: Mapping[str, np.ndarray]
     metrics: dict[str, Any]
 
 
 def score(
-    pool: Pool,
-    card: Mapping[str, Any],
-    weights: Mapping[str, np.ndarray],
-    dispersion: Floats | None,
-    labeled: Labeled,
+    model: Model,
+    inputs: Inputs,
+    sampling: Sampling,
     score_strategy: Strategy,
     select_strategy: Strategy,
     knobs: Mapping[str, Any],
-    seed: int,
-    passes: int,
 ) -> Scored:
     """Score every pool row, labelled ones included, in pool order.
 
     Exactly the signals that the two strategies name are computed; those that select needs are
     returned to be stored. Without a fitted model, scores that need one are null.
     """
-    wanted = _bases(score_strategy) | _bases(select_strategy)
-    at_hand: dict[str, np.ndarray] = {}
-    if card["fitted"]:
-        log_probs, embeddings = model_signals(card, weights, pool.features)
-        at_hand = {"log_probs": log_probs, "embeddings": embeddings}
-        if dispersion is not None:
-            at_hand["pool_dispersion"] = dispersion
-    if "frozen_embeddings" in wanted:
-        at_hand["frozen_embeddings"] = standardised(pool.features)
-    if "sample_keys" in wanted:
-        at_hand["sample_keys"] = sample_keys(pool, seed, card["round"], "scores")
-    if any(name.startswith("labeled_") or name == "labels" for name in score_strategy.signals):
-        at_hand |= _of_labeled(score_strategy, at_hand, pool.positions(labeled.sample_ids), labeled)
-    values: Floats | None
-    if card["fitted"] and "mc_log_probs" in score_strategy.signals:
-        masks = dropout_masks(card, passes, seeds.generator(seed, card["round"], "posterior"))
-        values = _streamed(score_strategy, knobs, at_hand, pool, weights, masks)
-    else:
-        values = _scores(score_strategy, knobs, at_hand, pool, fitted=card["fitted"])
-    # Keys are made anew by select; what has no axis N is no signal of the pool.
-    stored = {
-        name: at_hand[name]
-        for name in sorted(_bases(select_strategy) - {"sample_keys"})
-        if name in at_hand and "N" in SIGNALS[name].axes.split()
-    }
+    pool, kept = inputs.pool, _bases(select_strategy)
+    provided = provide(_bases(score_strategy) | kept, model, inputs, sampling)
+    at_hand = provided.signals
+    if provided.posterior is not None and "mc_log_probs" in kept:
+        at_hand["mc_log_probs"] = provided.posterior(slice(0, len(pool)))
+    named = {name for name in score_strategy.signals if name.startswith("labeled_") or name == "labels"}
+    handed = at_hand | (_of_labeled(named, at_hand, inputs) if named else {})
+    values: Floats | None = None
+    if provided.posterior is not None and "mc_log_probs" in score_strategy.signals:
+        values = _streamed(score_strategy, knobs, handed, pool, provided.posterior)
+    elif model.card["fitted"] or not score_strategy.model_signals:
+        values = run_score(score_strategy, handed, knobs, pool.ids)
+    # Keys are made anew by select.
+    stored = {name: at_hand[name] for name in sorted(kept - {"sample_keys"}) if name in at_hand}
+    log_probs = at_hand.get("log_probs")
     return Scored(
-        tables=_tables(pool, values, at_hand.get("log_probs"), card["classes"]),
-        signals=_by_part(pool, stored),
-        metrics=_metrics(values, at_hand.get("log_probs"), card["round"]),
+        tables=_tables(pool, values, log_probs, model.card["classes"]),
+        signals=_by_part(pool, {name: signal for name, signal in stored.items() if _along(name) is not None}),
+        shared={name: signal for name, signal in stored.items() if _along(name) is None},
+        metrics=_metrics(values, log_probs, model.card["round"]),
     )
 
 
@@ -103,20 +88,6 @@ def run_score(
         raise SignalError(f"score strategy {strategy.name} returned {type(result).__name__}, not an array of floats")
     check_signal("scores", result, ids, sizes)
     return result.astype(np.float64, copy=False)
-
-
-def standardised(features: Floats) -> Floats:
-    """Features with mean 0 and deviation 1 over the pool, float32; constant features become 0."""
-    wide = features.astype(np.float64)
-    deviation = wide.std(axis=0)
-    wide -= wide.mean(axis=0)
-    wide /= np.where(deviation > 0, deviation, 1.0)
-    return wide.astype(np.float32)
-
-
-def sample_keys(pool: Pool, seed: int, round_number: int, purpose: str) -> np.ndarray:
-    """One 64-bit key per sample for this seed, round and purpose."""
-    return mixed_keys(id_hashes(pool.ids), seeds.number(seed, round_number, purpose))
 
 
 def _handed(
@@ -135,24 +106,15 @@ def _handed(
     return read_only(at_hand[name])
 
 
-def _of_labeled(
-    strategy: Strategy, at_hand: Mapping[str, np.ndarray], positions: np.ndarray, labeled: Labeled
-) -> dict[str, np.ndarray]:
-    """The signals of labelled samples that a score strategy names; they are rows of the pool's."""
-    found: dict[str, np.ndarray] = {"labels": labeled.labels}
-    for name in strategy.signals:
+def _of_labeled(names: set[str], at_hand: Mapping[str, np.ndarray], inputs: Inputs) -> dict[str, np.ndarray]:
+    """The signals of labelled samples: labels, and rows of the pool's signals."""
+    positions = inputs.pool.positions(inputs.labeled.sample_ids)
+    found: dict[str, np.ndarray] = {"labels": inputs.labeled.labels}
+    for name in names - {"labels"}:
         base = name.removeprefix("labeled_")
-        if base != name and base in at_hand:
+        if base in at_hand:
             found[name] = take_samples(base, at_hand[base], positions)
     return found
-
-
-def _scores(
-    strategy: Strategy, knobs: Mapping[str, Any], at_hand: Mapping[str, np.ndarray], pool: Pool, *, fitted: bool
-) -> Floats | None:
-    if not fitted and strategy.model_signals:
-        return None
-    return run_score(strategy, at_hand, knobs, pool.ids)
 
 
 def _streamed(
@@ -160,16 +122,19 @@ def _streamed(
     knobs: Mapping[str, Any],
     at_hand: Mapping[str, np.ndarray],
     pool: Pool,
-    weights: Mapping[str, np.ndarray],
-    masks: Floats,
+    posterior: Posterior,
 ) -> Floats:
     """Scores from posterior samples, block by block of the pool: T x N x C is never held."""
     values = np.empty(len(pool))
     for start in range(0, len(pool), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(pool)))
-        block = {name: at_hand[name] for name in strategy.signals if name in at_hand}
-        block |= {n: take_samples(n, v, rows) for n, v in block.items() if "N" in SIGNALS[n].axes.split()}
-        block["mc_log_probs"] = mc_log_probs(weights, at_hand["embeddings"][rows], masks)
+        rows = slice(start, min(start + _BLOCK, len(pool)))
+        block = {name: at_hand[name] for name in strategy.signals if name in at_hand and name != "mc_log_probs"}
+        block |= {
+            name: take_samples(name, signal, np.arange(rows.start, rows.stop))
+            for name, signal in block.items()
+            if _along(name) is not None
+        }
+        block["mc_log_probs"] = posterior(rows)
         values[rows] = run_score(strategy, block, knobs, pool.ids[rows])
     return values
 
@@ -178,8 +143,14 @@ def _bases(strategy: Strategy) -> set[str]:
     return {name.removeprefix("labeled_") for name in strategy.signals}
 
 
+def _along(name: str) -> int | None:
+    """Position of axis N of a signal, or None."""
+    axes = SIGNALS[name].axes.split()
+    return axes.index("N") if "N" in axes else None
+
+
 def _by_part(pool: Pool, signals: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    split = {name: pool.split(values) for name, values in signals.items()}
+    split = {name: pool.split(values, axis=_along(name) or 0) for name, values in signals.items()}
     return {part: {name: values[part] for name, values in split.items()} for part in pool.parts}
 
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from al_plugin.axes import Ints
 from al_plugin.data.queries import QueryRow, query_ids
-from al_plugin.data.sets import Scoreboard
+from al_plugin.data.sets import Labeled, Scoreboard
 from al_plugin.errors import StrategyError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys, spread
 from al_plugin.rounds import seeds
 from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
-from al_plugin.strategies.registry import Strategy
+from al_plugin.strategies.registry import Noted, Strategy
 
 EXHAUSTED = "every pool sample is labelled, pending or scored -inf: add a pool part, release pending samples, or end"
 
@@ -41,7 +41,7 @@ class Asked:
 def select(
     board: Scoreboard,
     signals: Mapping[str, np.ndarray],
-    labeled_ids: Sequence[str],
+    labeled: Labeled,
     excluded: Collection[str],
     strategy: Strategy,
     knobs: Mapping[str, Any],
@@ -50,12 +50,11 @@ def select(
 ) -> Selected:
     """Choose ``asked.n`` candidates: a uniform random share first, the strategy's picks from the rest.
 
-    ``signals`` are arrays over the pool, ``labeled_ids`` the ids of the labelled samples,
+    ``signals`` are arrays over the pool (or without axis N), ``labeled`` the labelled samples,
     ``excluded`` ids that may not be asked (labelled, pending). Candidates are put in an order keyed
     by seed, round and id, so that neither row order nor part layout matters.
     """
     hashes = id_hashes(board.ids)
-    labeled = board.positions(labeled_ids)
     keys = mixed_keys(hashes, seeds.number(asked.seed, asked.round, "order"))
     candidates = _candidates(board, excluded, keys)
     n = min(asked.n, len(candidates))
@@ -67,12 +66,14 @@ def select(
     n_random = round(asked.random_share * n)
     drawn = _random_share(len(candidates), n_random, asked)
     rest = np.delete(candidates, drawn)
-    at_hand = dict(signals)
+    at_hand = dict(signals) | {"labels": labeled.labels}
     if board.scores is not None:
         at_hand["scores"] = board.scores
     at_hand["sample_keys"] = mixed_keys(hashes, seeds.number(asked.seed, asked.round, "select"))
     rng = seeds.generator(asked.seed, asked.round, "select")
-    picks = run_select(strategy, _gathered(strategy, at_hand, rest, labeled), n - n_random, rng, knobs, board.ids[rest])
+    gathered = _gathered(strategy, at_hand, rest, board.positions(labeled.sample_ids))
+    picks, note = run_noted(strategy, gathered, n - n_random, rng, knobs, board.ids[rest])
+    warning = "; ".join(text for text in (warning, note) if text)
     ranked = _ranked(rest[picks], candidates[drawn], n)
     propensity = n_random / len(candidates)
     rows = _rows(board, ranked, asked, propensity, f"{strategy.name} of {len(candidates)} candidates; {why}")
@@ -109,10 +110,22 @@ def run_select(
     knobs: Mapping[str, Any],
     ids: np.ndarray | None = None,
 ) -> Ints:
+    """The picks of ``run_noted``."""
+    return run_noted(strategy, at_hand, n, rng, knobs, ids)[0]
+
+
+def run_noted(
+    strategy: Strategy,
+    at_hand: Mapping[str, np.ndarray],
+    n: int,
+    rng: np.random.Generator,
+    knobs: Mapping[str, Any],
+    ids: np.ndarray | None = None,
+) -> tuple[Ints, str]:
     """Call a select strategy on read-only, checked signals and hold it to its promise.
 
-    Returns exactly ``n`` distinct positions among the candidates, in acquisition order, or raises
-    StrategyError naming the strategy and what it returned.
+    Returns exactly ``n`` distinct positions among the candidates, in acquisition order, and what the
+    strategy notes about them; or raises StrategyError naming the strategy and what it returned.
     """
     sizes: dict[str, int] = {}
     arguments: dict[str, Any] = {}
@@ -125,23 +138,24 @@ def run_select(
         check_signal(name, at_hand[name], ids, sizes)
         arguments[name] = read_only(at_hand[name])
     if n == 0:
-        return np.empty(0, dtype=np.int64)
+        return np.empty(0, dtype=np.int64), ""
     handed = _handed_parameters(strategy)
     if "n" in handed:
         arguments["n"] = n
     if "rng" in handed:
         arguments["rng"] = rng
-    picks = strategy.function(**arguments, **knobs)
+    found = strategy.function(**arguments, **knobs)
+    picks, note = found if isinstance(found, Noted) else (found, "")
     if not isinstance(picks, np.ndarray) or not np.issubdtype(picks.dtype, np.integer) or picks.shape != (n,):
-        found = f"shape {picks.shape} of {picks.dtype}" if isinstance(picks, np.ndarray) else type(picks).__name__
-        raise StrategyError(f"select strategy {strategy.name} was asked for {n} integer positions and returned {found}")
+        form = f"shape {picks.shape} of {picks.dtype}" if isinstance(picks, np.ndarray) else type(picks).__name__
+        raise StrategyError(f"select strategy {strategy.name} was asked for {n} integer positions and returned {form}")
     total = sizes.get("N", 0)
     if len(np.unique(picks)) < n or picks.min() < 0 or picks.max() >= total:
         raise StrategyError(
             f"select strategy {strategy.name} returned {len(np.unique(picks))} distinct positions from "
             f"{picks.min()} to {picks.max()}; asked for {n} distinct ones from 0 to {total - 1}"
         )
-    return picks.astype(np.int64, copy=False)
+    return picks.astype(np.int64, copy=False), note
 
 
 def _handed_parameters(strategy: Strategy) -> set[str]:

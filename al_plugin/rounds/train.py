@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from al_plugin.data.arrow import number_column, string_column
+from al_plugin.data.arrow import null_column, number_column, string_column
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Evaluation, Labeled
 from al_plugin.errors import DataError
@@ -28,9 +28,18 @@ FORGETTING = pa.schema(
     ],
     metadata={"al.schema": "forgetting/1"},
 )
-DISPERSION = pa.schema(
-    [("sample_id", pa.string()), ("dispersion", pa.float64()), ("modal_label", pa.string()), ("epochs", pa.int32())],
-    metadata={"al.schema": "dispersion/1"},
+# Columns named like a signal are that signal, null where the training method does not give it.
+POOL_DYNAMICS = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("modal_label", pa.string()),
+        ("epochs", pa.int32()),
+        ("pool_dispersion", pa.float64()),
+        ("pool_flips", pa.float64()),
+        ("predicted_loss", pa.float64()),
+        ("discriminator", pa.float64()),
+    ],
+    metadata={"al.schema": "pool_dynamics/1"},
 )
 
 
@@ -43,7 +52,7 @@ class Trained:
     metrics: dict[str, Any]
     curve: Mapping[str, list[float]]
     forgetting: pa.Table
-    dispersion: pa.Table
+    dynamics: pa.Table
 
 
 CURVE_COLUMNS = ("epoch", "loss", "train_accuracy")
@@ -97,7 +106,7 @@ def train(
         metrics,
         fitted.curve,
         _forgetting(fitted, labeled, classes),
-        _dispersion(fitted, pool, classes),
+        _pool_dynamics(fitted, pool, classes),
     )
 
 
@@ -126,7 +135,7 @@ def _unfitted(classes: tuple[str, ...], strategy: Strategy, round_number: int) -
     }
     card = _card(classes, strategy, round_number, fitted=False, network={})
     empty: dict[str, list[float]] = {name: [] for name in CURVE_COLUMNS}
-    return Trained({}, card, metrics, empty, FORGETTING.empty_table(), DISPERSION.empty_table())
+    return Trained({}, card, metrics, empty, FORGETTING.empty_table(), POOL_DYNAMICS.empty_table())
 
 
 _DYNAMICS = (
@@ -170,17 +179,15 @@ def _forgetting(fitted: Fitted, labeled: Labeled, classes: tuple[str, ...]) -> p
     )
 
 
-def _dispersion(fitted: Fitted, pool: Pool, classes: tuple[str, ...]) -> pa.Table:
-    stream = fitted.dispersion
-    if stream.epochs == 0:
-        return DISPERSION.empty_table()
-    modal = np.array(classes, dtype=object)[stream.modal_label()]
-    return pa.table(
-        [
-            string_column(pool.ids),
-            number_column(stream.dispersion()),
-            string_column(modal),
-            number_column(np.full(len(pool), stream.epochs, dtype=np.int32)),
-        ],
-        schema=DISPERSION,
-    )
+def _pool_dynamics(fitted: Fitted, pool: Pool, classes: tuple[str, ...]) -> pa.Table:
+    stream, rows = fitted.dispersion, len(pool)
+    recorded: dict[str, np.ndarray] = dict(fitted.pool_signals)
+    modal = null_column(pa.string(), rows)
+    if stream.epochs:
+        modal = string_column(np.array(classes, dtype=object)[stream.modal_label()])
+        recorded |= {"pool_dispersion": stream.dispersion(), "pool_flips": stream.flips.astype(np.float64)}
+    columns = [string_column(pool.ids), modal, number_column(np.full(rows, stream.epochs, dtype=np.int32))]
+    for name in POOL_DYNAMICS.names[3:]:
+        values = recorded.get(name)
+        columns.append(null_column(pa.float64(), rows) if values is None else number_column(values.astype(np.float64)))
+    return pa.table(columns, schema=POOL_DYNAMICS)

@@ -23,23 +23,55 @@ class Triple:
 
 RECIPES: Mapping[str, Triple] = {
     "random": Triple("single", "random", "random"),
+    # one model's doubt
     "least_confidence": Triple("single", "least_confidence", "top"),
     "margin": Triple("single", "margin", "top"),
     "entropy": Triple("single", "entropy", "top"),
+    "density_weighted": Triple("single", "density_weighted", "top"),
+    "expected_error_reduction": Triple("single", "expected_error_reduction", "top"),
+    "variance_reduction": Triple("single", "variance_reduction", "top"),
+    # a committee's disagreement
+    "qbc": Triple("bootstrap_ensemble", "vote_entropy", "top"),
+    "mc_dropout": Triple("single", "consensus_entropy", "top"),
+    "ensemble": Triple("ensemble", "variation_ratio", "top"),
+    "snapshot": Triple("snapshot_ensemble", "variation_ratio", "top"),
+    "diversity_ensemble": Triple("diversity_ensemble", "variation_ratio", "top"),
+    "split_head": Triple("split_head", "variation_ratio", "top"),
+    "bayes_by_backprop": Triple("bayes_by_backprop", "bald", "top"),
     "bald": Triple("single", "bald", "top"),
     "power_bald": Triple("single", "bald", "power"),
-    "qbc": Triple("single", "vote_entropy", "top"),
-    "mc_dropout": Triple("single", "consensus_entropy", "top"),
+    "batch_bald": Triple("single", "bald", "batch_bald"),
+    "epig": Triple("single", "epig", "top"),
+    # what a label would change
     "egl": Triple("single", "egl", "top"),
-    "cal": Triple("single", "cal", "top"),
-    "label_dispersion": Triple("single", "label_dispersion", "top"),
+    "egl_word": Triple("single", "egl_word", "top"),
     "badge": Triple("single", "margin", "badge"),
-    "softmax_margin": Triple("single", "margin", "softmax"),
-    "suggestive_annotation": Triple("single", "entropy", "max_cover"),
-    "zhdanov": Triple("single", "margin", "weighted_kmeans"),
+    "bait": Triple("single", "margin", "bait"),
+    "noise_stability": Triple("single", "margin", "noise_stability"),
+    # cover the pool
     "coreset": Triple("single", "margin", "kcenter_greedy"),
-    "max_herding": Triple("single", "margin", "max_herding"),
     "typiclust": Triple("single", "margin", "typiclust"),
+    "prob_cover": Triple("single", "margin", "prob_cover"),
+    "max_herding": Triple("single", "margin", "max_herding"),
+    "uherding": Triple("single", "margin", "uherding"),
+    "facility_location": Triple("single", "margin", "facility_location"),
+    # both
+    "softmax_margin": Triple("single", "margin", "softmax"),
+    "suggestive_annotation": Triple("bootstrap_ensemble", "mean_std", "max_cover"),
+    "zhdanov": Triple("single", "margin", "weighted_kmeans"),
+    "cluster_margin": Triple("single", "margin", "cluster_margin"),
+    "max_det": Triple("single", "margin", "max_det"),
+    "alfa_mix": Triple("single", "margin", "alfa_mix"),
+    "drop_query": Triple("single", "margin", "drop_query"),
+    "cal": Triple("single", "cal", "top"),
+    "galaxy": Triple("single", "margin", "galaxy"),
+    "seals": Triple("single", "margin", "seals"),
+    "discriminative": Triple("single", "margin", "discriminative"),
+    "active_lab": Triple("single", "active_lab", "top"),
+    # what training shows or learns
+    "label_dispersion": Triple("single", "label_dispersion", "top"),
+    "forgetting": Triple("single", "forgetting", "top"),
+    "learning_loss": Triple("loss_prediction", "loss_prediction", "top"),
 }
 
 

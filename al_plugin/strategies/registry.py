@@ -1,10 +1,11 @@
 """Find a strategy by name without importing the others, and read its contract off its signature.
 
 A strategy is a function under one line ``@strategy("name", ...)`` in a file of
-``strategies/<stage>/``. Its positional parameters name the signals it needs (``n`` and ``rng`` are
-handed to select strategies besides), its keyword-only parameters are the knobs that params.yaml
-may set. Outside packages register functions through the entry-point group ``al_plugin.strategies``
-(entry name ``<stage>.<name>``); a repository's own strategy is named ``module:function``.
+``strategies/<stage>/``. Its positional parameters name the signals it needs, its keyword-only
+parameters are the knobs that params.yaml may set. Select strategies are handed ``n`` and ``rng``
+besides, and may return ``Noted`` picks. Outside packages register functions through the entry-point
+group ``al_plugin.strategies`` (entry name ``<stage>.<name>``); a repository's own strategy is named
+``module:function``.
 """
 
 import importlib
@@ -18,8 +19,9 @@ from functools import cache
 from importlib.metadata import entry_points
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
+from al_plugin.axes import Picks
 from al_plugin.errors import StrategyError, near
 from al_plugin.signals import SIGNALS
 
@@ -28,6 +30,13 @@ ENTRY_POINT_GROUP = "al_plugin.strategies"
 F = TypeVar("F", bound=Callable[..., Any])
 _HANDED = ("n", "rng")
 _REGISTRATION = re.compile(r'^@strategy\(\s*"([a-z0-9_]+)"', re.MULTILINE)
+
+
+class Noted(NamedTuple):
+    """Picks of a select strategy and one line on what the round should know of them."""
+
+    picks: Picks
+    note: str
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ CONTENT = (
     layout.WEIGHTS,
     layout.CARD,
     layout.FORGETTING,
-    layout.DISPERSION,
+    layout.POOL_DYNAMICS,
     layout.TRAIN_METRICS,
     layout.TRAINING_CURVE,
     layout.SCORES,

@@ -19,14 +19,14 @@ from al_plugin.tracking.record import Record
 CHALLENGER = "challenger"
 _SERVED = Path(__file__).with_name("served.py")
 _NEEDS = ("mlflow", "numpy", "pandas", "safetensors", "torch")
-# What the card says of the one kind of network that served.py computes.
-_NETWORK = {"width", "classes", "hidden", "dropout"}
+# The kinds of network that served.py computes.
+_KINDS = ("mlp", "ensemble", "split_head", "variational")
 _ARTIFACTS = {"weights": layout.WEIGHTS, "card": layout.CARD}
 
 
 def servable(record: Record) -> bool:
-    """Whether there is a fitted model, of the kind that ``served.py`` knows."""
-    return bool(record.card["fitted"]) and set(record.card["network"]) == _NETWORK
+    """Whether there is a fitted model, of a kind that ``served.py`` knows."""
+    return bool(record.card["fitted"]) and record.card["network"].get("kind") in _KINDS
 
 
 def log(run: Run, record: Record) -> str:

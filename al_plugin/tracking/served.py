@@ -37,7 +37,7 @@ class Served(PythonModel):
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """Probabilities of every class, the same for the same rows each time."""
-        features = _features(model_input, len(self.weights["mean"]))
+        features = _features(model_input, len(_members(self.weights)[0]["mean"]))
         log_probs = _log_probs(self.weights, features, len(self.classes))
         index = model_input.index if isinstance(model_input, pd.DataFrame) else None
         return pd.DataFrame(np.exp(log_probs), columns=self.classes, index=index)
@@ -61,7 +61,36 @@ def _features(given: Any, width: int) -> np.ndarray:
     return rows
 
 
+def _members(weights: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tensors of each network: one, or those under ``members.k.``, or one trunk with ``heads.k.``."""
+    names = {name.split(".")[0]: name for name in weights}
+    prefix = next((one for one in ("members", "heads") if one in names), None)
+    if prefix is None:
+        return [weights]
+    numbers = sorted({int(name.split(".")[1]) for name in weights if name.startswith(f"{prefix}.")})
+    shared = {name: tensor for name, tensor in weights.items() if not name.startswith(f"{prefix}.")}
+    becomes = "head." if prefix == "heads" else ""
+    return [
+        shared
+        | {
+            becomes + name.split(".", 2)[2]: tensor
+            for name, tensor in weights.items()
+            if name.startswith(f"{prefix}.{number}.")
+        }
+        for number in numbers
+    ]
+
+
 def _log_probs(weights: dict[str, Any], features: np.ndarray, n_classes: int) -> np.ndarray:
+    """Log of the mean probabilities of the model's networks: (B, C)."""
+    members = [_of_one(member, features, n_classes) for member in _members(weights)]
+    if len(members) == 1:
+        return members[0]
+    mean: np.ndarray = np.logaddexp.reduce([one.astype(np.float64) for one in members]) - np.log(len(members))
+    return mean.astype(np.float32)
+
+
+def _of_one(weights: dict[str, Any], features: np.ndarray, n_classes: int) -> np.ndarray:
     """A multilayer perceptron with one hidden layer on standardised features: (B, C)."""
     import torch
     from torch.nn.functional import linear, relu

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from itertools import combinations
 
-from oracle_base import EMBEDDINGS, PREDICTIONS, cosine, entropy, least_confidence, margin, squared, stored_log
+from oracle_base import EMBEDDINGS, PREDICTIONS, cosine, entropy, margin, probability, squared, stored_log
 
 POINTS = [[1, 0], [9, 1], [8, -1], [0, 1], [1, 7], [-1, 6], [-5, 1], [-7, -2], [3, -8], [2, -9], [4, 3]]
 SCORES = [0.5, 0.875, 0.25, 0.75, 1.0, 0.125, 0.625, 0.0, 0.375, 0.9375, 0.0625]
@@ -12,7 +12,11 @@ LABELED = [[3, -7], [5, 1]]
 
 def density():
     """The mean over all pairs, one by one; a row of zeros has the cosine 0."""
-    bases = {"entropy": entropy, "least_confidence": least_confidence, "margin": lambda row: 1 + margin(row)}
+    bases = {
+        "entropy": entropy,
+        "least_confidence": lambda row: 1 - max(map(probability, row)),
+        "margin": lambda row: 1 + margin(row),
+    }
     logs = [[stored_log(p) for p in row] for row in PREDICTIONS]
     written = [["-inf" if log == float("-inf") else log for log in row] for row in logs]
 
@@ -187,7 +191,7 @@ def turns():
     """Far bundles of 1, 1, 2 and 5 samples: the lone ones first, the better score before."""
     points = [[0, 0], [0, 1], [0, 2], [1, 1], [1, 0], [1000, 0], [1001, 0], [0, 3000], [9000, 9000]]
     scores = [0.9375, 0.875, 0.75, 0.25, 0.125, 0.5, 0.375, 0.625, 0.6875]
-    signals = {"scores": scores, "frozen_embeddings": points, "labeled_frozen_embeddings": labels([[2, 0]])}
+    signals = {"scores": scores, "frozen_embeddings": points}
     fixed = {
         "name": "samples alone in their cluster first, by score",
         "n": 2,
@@ -197,9 +201,9 @@ def turns():
     even = {"name": "in one cluster everyone equally often", "n": 3, "seeds": 2000, "expected": {"inclusions": 4.5}}
     alone = {"name": "the shortlist decides who is alone", "n": 3, "seeds": 20, "expected": {"picks": [8, 7, 5]}}
     return [
-        {**fixed, "signals": signals, "knobs": {"clusters": 4}},
-        {**even, "signals": signals, "knobs": {"clusters": 1}},
-        {**alone, "signals": signals, "knobs": {"clusters": 4, "factor": 2.0}},
+        {**fixed, "signals": signals, "knobs": {"clusters_per_pick": 2.0}},
+        {**even, "signals": signals, "knobs": {"clusters_per_pick": 1 / 3}},
+        {**alone, "signals": signals, "knobs": {"clusters_per_pick": 4 / 3, "factor": 2.0}},
     ]
 
 

@@ -1,10 +1,7 @@
 """Disagreement of a committee or posterior: dropout passes, ensemble members."""
 
-import numpy as np
-
 from al_plugin.axes import FloatsN, FloatsTNC
 from al_plugin.math import committee
-from al_plugin.math.information import entropy
 from al_plugin.strategies.registry import strategy
 
 _COST = "O(T N C), in blocks of the pool: T x N x C is never held"
@@ -49,7 +46,7 @@ def consensus_entropy(mc_log_probs: FloatsTNC) -> FloatsN:
 
     s = H(p̄) in nats. Range [0, log C].
     """
-    return entropy(committee.mean_log_probs(mc_log_probs))
+    return committee.predictive_entropy(mc_log_probs)
 
 
 @strategy(
@@ -63,8 +60,7 @@ def vote_entropy(mc_log_probs: FloatsTNC) -> FloatsN:
 
     s = -Σ_c v_c log v_c in nats, v_c the share of members whose best class is c. Range [0, log min(T, C)].
     """
-    with np.errstate(divide="ignore"):
-        return entropy(np.log(committee.vote_shares(mc_log_probs)))
+    return committee.vote_entropy(mc_log_probs)
 
 
 @strategy(
@@ -78,8 +74,7 @@ def variation_ratio(mc_log_probs: FloatsTNC) -> FloatsN:
 
     s = 1 - max_c v_c, v_c the share of members whose best class is c. Range [0, 1 - 1/min(T, C)].
     """
-    shares: FloatsN = 1.0 - committee.vote_shares(mc_log_probs).max(axis=1)
-    return shares
+    return committee.variation_ratio(mc_log_probs)
 
 
 @strategy(

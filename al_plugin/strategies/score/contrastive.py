@@ -5,12 +5,13 @@ from typing import Annotated
 import numpy as np
 
 from al_plugin.axes import FloatsLC, FloatsLD, FloatsN, FloatsNC, FloatsND
+from al_plugin.math.information import class_sums
 from al_plugin.math.neighbours import nearest
 from al_plugin.strategies.registry import Range, strategy
 
 # log p is cut here: a neighbour's class that the model calls impossible counts as e⁻⁵⁰.
 _FLOOR = -50.0
-_BLOCK = 2048
+_BLOCK = 8192
 
 
 @strategy(
@@ -42,8 +43,12 @@ def cal(
     scores = np.empty(len(log_probs))
     for start in range(0, len(log_probs), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        index, _ = nearest(embeddings[rows], labeled_embeddings, k)
+        index = nearest(embeddings[rows], labeled_embeddings, k)
         own = np.maximum(log_probs[rows].astype(np.float64), _FLOOR)
-        expected = (weights[index].mean(axis=1) * own).sum(axis=1)
-        scores[rows] = negative_entropy[index].mean(axis=1) - expected
-    return np.maximum(scores, 0.0)
+        shared, entropies = np.zeros_like(own), np.zeros(len(own))
+        for column in index.T:
+            shared += weights[column]
+            entropies += negative_entropy[column]
+        shared *= own
+        scores[rows] = (entropies - class_sums(shared)) / k
+    return np.maximum(scores, 0.0, out=scores)

@@ -20,8 +20,9 @@ def least_confidence(log_probs: FloatsNC) -> FloatsN:
     s = -log max_c p_c, the order of 1 - max_c p_c without its ties at saturation.
     Range [0, log C]: 0 for a certain prediction, log C for the uniform one.
     """
-    scores: FloatsN = np.maximum(0.0 - information.best(log_probs), 0.0)  # 0 - x, since -0.0 is not 0.0 in a file
-    return scores
+    scores = information.best(log_probs)
+    np.subtract(0.0, scores, out=scores)  # 0 - x, since -0.0 is not 0.0 in a file
+    return np.maximum(scores, 0.0, out=scores)
 
 
 @strategy(
@@ -36,9 +37,17 @@ def margin(log_probs: FloatsNC) -> FloatsN:
 
     s = -(p₍₁₎ - p₍₂₎). Range [-1, 0]: 0 iff the two best classes tie, -1 for a certain prediction.
     """
-    first, second = information.top_two(log_probs)
-    # p1 - p2 = p1 (1 - exp(log p2 - log p1)): exact where both are close.
-    return np.exp(first) * np.expm1(second - first)
+    return information.in_blocks(_margin, log_probs)
+
+
+def _margin(block: FloatsNC) -> FloatsN:
+    """p2 - p1 as p1 (exp(log p2 - log p1) - 1): exact where both are close."""
+    first, second = information.top_two(block)
+    second -= first
+    np.expm1(second, out=second)
+    np.exp(first, out=first)
+    second *= first
+    return second
 
 
 @strategy(
@@ -68,5 +77,9 @@ def ratio(log_probs: FloatsNC) -> FloatsN:
 
     s = p₍₂₎ / p₍₁₎. Range [0, 1]: 1 iff the two best classes tie, 0 for a certain prediction.
     """
-    first, second = information.top_two(log_probs)
+    return information.in_blocks(_ratio, log_probs)
+
+
+def _ratio(block: FloatsNC) -> FloatsN:
+    first, second = information.top_two(block)
     return np.exp(second - first)

@@ -5,26 +5,21 @@ from typing import Annotated
 import numpy as np
 
 from al_plugin.axes import FloatsLD, FloatsND, Picks
-from al_plugin.math.ball_cover import greedy_balls
-from al_plugin.math.clustering import kmeans, nearest_index
-from al_plugin.math.geometry import farthest_first
-from al_plugin.math.purity import pure_radius
+from al_plugin.math.ball_cover import ball_graph, greedy_balls, pure_radius, sparse_radius
+from al_plugin.math.clustering import kmeans
+from al_plugin.math.geometry import nearest_center
 from al_plugin.math.submodular import unit_rows
 from al_plugin.strategies.registry import Range, strategy
 
-# Candidates come in keyed order: the first ones are a uniform sample.
-_CLUSTERED = 5000
-_MEASURED = 1000
-# No two unit vectors are farther apart than 2; a ball of this radius holds everything.
-_EVERYTHING = 3.0
+# 4 bytes each, and once more while they are joined.
+_EDGES = 100_000_000
 
 
 @strategy(
     "prob_cover",
-    reference="Yehuda, Dekel, Hacohen, Weinshall (2022), ProbCover",
-    cost="O(N² D), memory O(N); delta = 0 adds a k-means of 5000 samples",
-    use="Cold start in a good fixed embedding; worse than random at larger budgets.",
-    greedy=True,
+    reference="Yehuda, Dekel, Hacohen, Weinshall (2022)",
+    cost="O(N² D) for the graph, then O(edges + n N); memory in proportion to the edges",
+    use="Cold start on good embeddings, where a radius is known or clusters are clear; poor at larger budgets.",
 )
 def prob_cover(
     frozen_embeddings: FloatsND,
@@ -32,29 +27,23 @@ def prob_cover(
     n: int,
     rng: np.random.Generator,
     *,
-    delta: Annotated[float, Range(0, None)] = 0.0,
-    purity: Annotated[float, Range(0.01, 1)] = 0.95,
-    clusters: Annotated[int, Range(2, 10_000)] = 10,
+    delta: Annotated[float, Range(0, 2)] = 0.0,
+    purity: Annotated[float, Range(0.5, 1)] = 0.95,
+    clusters: Annotated[int, Range(0, None)] = 0,
 ) -> Picks:
-    """Greedily the candidates whose balls of radius δ hold most candidates in no ball yet.
+    """Greedily the candidates in whose δ-balls most candidates lie that no ball covers yet.
 
-    argmax_x of the number of uncovered y with ‖x - y‖ < δ on unit features; balls of labelled samples count. δ = 0 stands
-    for the largest δ at which a share ``purity`` of all balls lies within one k-means cluster
-    (``clusters``: about the number of classes). Once every candidate is covered the rest of the batch
-    is taken farthest first. Ties go to the first candidate in keyed order.
+    Balls of radius ``delta`` on unit rows, those of labelled samples first. ``delta`` 0 is estimated: the
+    largest radius at which a share ``purity`` of balls holds one pseudo-label only, from k-means with
+    ``clusters`` groups (0: L + n of them). Where the graph would exceed 1e8 edges the radius is lowered
+    to that. Once all is covered, covering starts anew. Ties go to the first candidate.
     """
-    units, known = unit_rows(frozen_embeddings), unit_rows(labeled_frozen_embeddings)
-    radius = delta if delta > 0 else _estimated(units, purity, clusters, rng)
-    picks, _ = greedy_balls(units, known, n, radius)
-    if len(picks) == n:
-        return picks
-    left = np.delete(np.arange(len(units)), picks)
-    rest, _ = farthest_first(units[left], np.concatenate([known, units[picks]]), n - len(picks))
-    return np.concatenate([picks, left[rest]])
-
-
-def _estimated(units: FloatsND, purity: float, clusters: int, rng: np.random.Generator) -> float:
-    sample = units[:_CLUSTERED]
-    _, centers = kmeans(sample, min(clusters, len(sample)), rng)
-    assigned, _ = nearest_index(units, centers)
-    return min(pure_radius(units, assigned, purity, sample=_MEASURED), _EVERYTHING)
+    units, labeled = unit_rows(frozen_embeddings), unit_rows(labeled_frozen_embeddings)
+    radius = delta
+    if radius == 0:
+        groups, _ = kmeans(units, min(clusters or len(labeled) + n, len(units)), rng)
+        radius = pure_radius(units, groups, purity)
+    radius = sparse_radius(units, min(radius, 2.0 + 1e-9), _EDGES)
+    starts, neighbours = ball_graph(units, radius)
+    picks, _ = greedy_balls(starts, neighbours, nearest_center(units, labeled) < radius**2, n)
+    return picks

@@ -7,23 +7,32 @@ import numpy as np
 from al_plugin.axes import FloatsLD, FloatsND, IntsN, Picks
 from al_plugin.math.clustering import kmeans, typicality
 from al_plugin.math.geometry import farthest_first
-from al_plugin.math.submodular import gaussian, greedy_cover, unit_rows
-from al_plugin.strategies.registry import Range, strategy
+from al_plugin.math.submodular import covered_by, gaussian, greedy_cover, unit_rows
+from al_plugin.strategies.registry import OneOf, Range, strategy
 
 
 @strategy(
     "kcenter_greedy",
     reference="Sener & Savarese (2018); Gonzalez (1985)",
-    cost="O((L + n) N D)",
+    cost="O(L N D) once, then lazily; at most O((L + n) N D)",
     use="Middle budgets with few classes and good embeddings; it favours outliers.",
     greedy=True,
 )
-def kcenter_greedy(embeddings: FloatsND, labeled_embeddings: FloatsLD, n: int) -> Picks:
+def kcenter_greedy(
+    embeddings: FloatsND,
+    labeled_embeddings: FloatsLD,
+    n: int,
+    *,
+    metric: Annotated[str, OneOf(("euclidean", "cosine"))] = "euclidean",
+) -> Picks:
     """Core-set: repeatedly the candidate farthest from everything labelled or picked.
 
-    argmax_i min_{j in L ∪ S} ‖x_i - x_j‖, a 2-approximation of the smallest covering radius.
-    Ties go to the first candidate in keyed order.
+    argmax_i min_{j in L ∪ S} ‖x_i - x_j‖, a 2-approximation of the smallest covering radius; with
+    ``metric`` cosine the rows are scaled to length 1 first, ‖x_i - x_j‖² = 2 - 2 cos. Ties go to the
+    first candidate in keyed order.
     """
+    if metric == "cosine":
+        embeddings, labeled_embeddings = unit_rows(embeddings), unit_rows(labeled_embeddings)
     picks, _ = farthest_first(embeddings, labeled_embeddings, n)
     return picks
 
@@ -98,8 +107,6 @@ def max_herding(
     already counts as covered. Ties go to the first candidate in keyed order.
     """
     units, kernel = unit_rows(frozen_embeddings), gaussian(sigma)
-    covered = np.zeros(len(units))
-    for sample in unit_rows(labeled_frozen_embeddings):
-        np.maximum(covered, kernel(units, sample[None])[:, 0], out=covered)
+    covered = covered_by(units, unit_rows(labeled_frozen_embeddings), kernel)
     picks, _ = greedy_cover(units, units, n, kernel, covered=covered)
     return picks

@@ -7,6 +7,7 @@ import numpy as np
 from al_plugin.axes import FloatsN, FloatsND, Picks
 from al_plugin.math.clustering import kmeans
 from al_plugin.math.geometry import squared_distances
+from al_plugin.math.sampling import shortlist
 from al_plugin.math.submodular import facility_location, unit_rows
 from al_plugin.strategies.registry import Range, strategy
 
@@ -26,10 +27,10 @@ def max_cover(
     maximise Σ_{x in candidates} max_{a in S} sim(a, x) with S within the shortlist and sim the cosine
     moved to [0, 1]. factor 1 is the best scores, a factor above N / n plain facility location.
     """
-    shortlist = _shortlist(scores, n, factor)
+    chosen = shortlist(scores, n, factor)
     units = unit_rows(embeddings)
-    picks, _ = facility_location(units, units[shortlist], n)
-    return shortlist[picks]
+    picks, _ = facility_location(units, units[chosen], n)
+    return chosen[picks]
 
 
 @strategy(
@@ -50,8 +51,8 @@ def weighted_kmeans(
 
     Weights are scores moved to [2⁻²⁰, 1] over the shortlist. Best score first.
     """
-    shortlist = _shortlist(scores, n, factor)
-    points, best = embeddings[shortlist].astype(np.float64), scores[shortlist]
+    chosen = shortlist(scores, n, factor)
+    points, best = embeddings[chosen].astype(np.float64), scores[chosen]
     spread = float(best.max() - best.min())
     weights = np.maximum((best - best.min()) / spread, 2.0**-20) if spread > 0 else np.ones(len(best))
     assigned, centers = kmeans(points, n, rng, weights=weights)
@@ -60,11 +61,5 @@ def weighted_kmeans(
         members = np.flatnonzero(assigned == cluster)
         gaps = squared_distances(points[members], centers[cluster : cluster + 1])[:, 0]
         picks.append(int(members[gaps.argmin()]))
-    chosen: Picks = shortlist[np.sort(np.array(picks))]
-    return chosen
-
-
-def _shortlist(scores: FloatsN, n: int, factor: float) -> Picks:
-    """Positions of the factor · n best scores, best first, ties to the first position."""
-    size = min(len(scores), max(n, int(factor * n)) if factor * n < len(scores) else len(scores))
-    return np.argsort(-scores, kind="stable")[:size]
+    picked: Picks = chosen[np.sort(np.array(picks))]
+    return picked

@@ -1,0 +1,49 @@
+"""The network of a training task: made to fit it, standardised on the pool, taken apart into arrays."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from al_plugin.axes import Ints
+from al_plugin.models.fit import FitSettings
+from al_plugin.models.forward import forward
+from al_plugin.models.mlp import Mlp
+from al_plugin.models.task import TrainingTask
+
+
+def new_network(task: TrainingTask, *, hidden: int, dropout: float) -> Mlp:
+    """A fresh perceptron whose buffers standardise by the pool; draws from torch's generator."""
+    model = Mlp(task.features.shape[1], task.n_classes, hidden=hidden, dropout=dropout)
+    pool = task.pool_features.astype(np.float64)
+    model.standardise(
+        torch.from_numpy(pool.mean(axis=0).astype(np.float32)),
+        torch.from_numpy(pool.std(axis=0).astype(np.float32)),
+    )
+    return model
+
+
+def described(task: TrainingTask, kind: str, *, hidden: int, dropout: float) -> dict[str, int | float | str]:
+    """The card's description, from which ``restore`` rebuilds the network."""
+    width = task.features.shape[1]
+    return {"kind": kind, "width": width, "classes": task.n_classes, "hidden": hidden, "dropout": dropout}
+
+
+def settings_of(task: TrainingTask) -> FitSettings:
+    """The task's settings for ``fit``."""
+    return FitSettings(task.epochs, task.batch_size, task.lr, task.weight_decay, task.seed)
+
+
+def tensors_of(task: TrainingTask) -> tuple[Tensor, Tensor]:
+    """Features and labels of the labelled samples as tensors."""
+    return torch.from_numpy(task.features), torch.from_numpy(task.labels)
+
+
+def pool_classes(model: Mlp, task: TrainingTask) -> Ints:
+    """Predicted class of every pool sample, (N,)."""
+    classes: Ints = forward(model, task.pool_features)[0].argmax(axis=1)
+    return classes
+
+
+def arrays_of(model: nn.Module, prefix: str = "") -> dict[str, np.ndarray]:
+    """Copies of a module's parameters and buffers by name."""
+    return {prefix + name: tensor.detach().numpy().copy() for name, tensor in model.state_dict().items()}

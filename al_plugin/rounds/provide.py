@@ -1,0 +1,108 @@
+"""Provide: exactly the signals that the chosen strategies name, from model, pool and answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from al_plugin.axes import Floats
+from al_plugin.data.pool import Pool
+from al_plugin.data.sets import Inputs, Model
+from al_plugin.math.sampling import id_hashes, mixed_keys
+from al_plugin.models.posterior import dropout_heads, laplace_heads, mc_log_probs
+from al_plugin.models.probes import PROBES, probed
+from al_plugin.models.restore import (
+    head_of,
+    is_committee,
+    member_log_probs,
+    model_signals,
+    posterior_members,
+)
+from al_plugin.rounds import seeds
+
+# Posterior samples for the rows of a slice of the pool: (T, rows, C).
+Posterior = Callable[[slice], Floats]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How posterior samples of one network are drawn: ``kind`` dropout or laplace, ``passes`` T.
+
+    ``precision`` is that of laplace's prior. A committee's samples are its members.
+    """
+
+    seed: int
+    passes: int = 20
+    kind: str = "dropout"
+    precision: float = 1.0
+
+
+@dataclass(frozen=True)
+class Provided:
+    """Signals by name; ``posterior`` gives mc_log_probs by slice where they are wanted."""
+
+    signals: dict[str, np.ndarray]
+    posterior: Posterior | None = None
+
+
+def provide(wanted: set[str], model: Model, inputs: Inputs, sampling: Sampling) -> Provided:
+    """The wanted signals that this round has; without a fitted model only those of the pool."""
+    pool, round_number = inputs.pool, model.card["round"]
+    found: dict[str, np.ndarray] = {}
+    posterior = None
+    if "frozen_embeddings" in wanted:
+        found["frozen_embeddings"] = standardised(pool.features)
+    if "sample_keys" in wanted:
+        found["sample_keys"] = sample_keys(pool, sampling.seed, round_number, "scores")
+    if "annotations" in wanted and inputs.annotations is not None:
+        found["annotations"] = inputs.annotations
+    if not model.card["fitted"]:
+        return Provided(found)
+    found["log_probs"], found["embeddings"] = model_signals(model.card, model.weights, pool.features)
+    found |= {name: values for name, values in model.dynamics.items() if name in wanted}
+    if wanted & {"head_weight", "head_bias"}:
+        found["head_weight"], found["head_bias"] = head_of(model.weights)
+    for name in wanted.intersection(PROBES):
+        seed = seeds.number(sampling.seed, round_number, name)
+        found[name] = probed(name, model.card, model.weights, pool.features, sampling.passes, seed)
+    if wanted & {"mc_log_probs", "target_mc_log_probs"}:
+        posterior, at_targets = _posterior(model, found["embeddings"], inputs, sampling)
+        if "target_mc_log_probs" in wanted and inputs.targets is not None:
+            found["target_mc_log_probs"] = at_targets(inputs.targets)
+    return Provided(found, posterior)
+
+
+def _posterior(
+    model: Model, embeddings: Floats, inputs: Inputs, sampling: Sampling
+) -> tuple[Posterior, Callable[[Floats], Floats]]:
+    """The same T samples twice: for slices of the pool, and for other features."""
+    rng = seeds.generator(sampling.seed, model.card["round"], "posterior")
+    if is_committee(model.card):
+        networks = posterior_members(model.card, model.weights, sampling.passes, rng)
+        return (
+            lambda rows: member_log_probs(model.card, networks, inputs.pool.features[rows]),
+            lambda features: member_log_probs(model.card, networks, features),
+        )
+    if sampling.kind == "laplace":
+        labeled = embeddings[inputs.pool.positions(inputs.labeled.sample_ids)]
+        heads = laplace_heads(model.weights, labeled, sampling.passes, rng, precision=sampling.precision)
+    else:
+        heads = dropout_heads(model.card, model.weights, sampling.passes, rng)
+    return (
+        lambda rows: mc_log_probs(embeddings[rows], heads),
+        lambda features: mc_log_probs(model_signals(model.card, model.weights, features)[1], heads),
+    )
+
+
+def standardised(features: Floats) -> Floats:
+    """Features with mean 0 and deviation 1 over the pool, float32; constant features become 0."""
+    wide = features.astype(np.float64)
+    deviation = wide.std(axis=0)
+    wide -= wide.mean(axis=0)
+    wide /= np.where(deviation > 0, deviation, 1.0)
+    return wide.astype(np.float32)
+
+
+def sample_keys(pool: Pool, seed: int, round_number: int, purpose: str) -> np.ndarray:
+    """One 64-bit key per sample for this seed, round and purpose."""
+    return mixed_keys(id_hashes(pool.ids), seeds.number(seed, round_number, purpose))

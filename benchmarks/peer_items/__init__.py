@@ -1,0 +1,1 @@
+"""Items of benchmarks/peers.py: our strategies beside other libraries on the same arrays."""
