@@ -1,5 +1,7 @@
 """EGL and BADGE against autograd, explicit gradients and the D² law; CAL against brute force."""
 
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pytest
 import torch
@@ -223,6 +225,82 @@ def test_nearest_neighbours_equal_sorting() -> None:
     points, others = hidden(50, 4), hidden(20, 4, 3)
     full = ((points[:, None] - others[None]) ** 2).sum(-1)
     np.testing.assert_array_equal(nearest(points, others, 6), np.argsort(full, axis=1, kind="stable")[:, :6])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("width", "total", "k"), [(1, 1, 1), (3, 40, 40), (2, 500, 10), (64, 300, 7), (5, 90, 11)])
+@pytest.mark.parametrize("kind", ["plain", "grid", "far", "tiny", "huge", "outlier", "copies"])
+def test_nearest_is_exact_on_hard_geometries(dtype, width: int, total: int, k: int, kind: str) -> None:
+    """Differences in float64, ties to the lower position, where a float32 product would err or overflow."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, width)), rng.normal(size=(total, width))
+    if kind == "grid":
+        x, y = np.round(x), np.round(y)
+    elif kind == "far":
+        x, y = 1000.1 + 0.01 * x, 1000.1 + 0.01 * y
+    elif kind in ("tiny", "huge"):
+        factor = 1e-18 if kind == "tiny" else 1e17
+        x, y = factor * x, factor * y
+    elif kind == "outlier":
+        y[total // 2] *= 1e6
+    elif kind == "copies":
+        y = y[np.arange(total) % 3]
+    x, y = x.astype(dtype), y.astype(dtype)
+    full = ((x[:, None].astype(np.float64) - y[None]) ** 2).sum(-1)
+    expected = np.argsort(full, axis=1, kind="stable")[:, :k]
+    found = nearest(x, y, k)
+    # Sums of squares in another order may differ in the last bit: equal distances, or the same neighbours.
+    assert [len(set(row)) for row in found.tolist()] == [k] * 60
+    np.testing.assert_allclose(
+        np.take_along_axis(full, found, axis=1), np.take_along_axis(full, expected, axis=1), rtol=1e-14
+    )
+    if kind in ("plain", "grid", "copies"):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_nearest_does_not_depend_on_the_other_points() -> None:
+    """Block by block, one by one and in another order: the same neighbours, near ties included."""
+    x, y = np.round(hidden(700, 3), 1).astype(np.float32), np.round(hidden(900, 3, 3), 1).astype(np.float32)
+    whole = nearest(x, y, 9)
+    order = np.random.default_rng(0).permutation(700)
+    np.testing.assert_array_equal(nearest(x[order], y, 9), whole[order])
+    for i in range(0, 700, 50):
+        np.testing.assert_array_equal(nearest(x[i : i + 1], y, 9)[0], whole[i])
+
+
+@pytest.mark.parametrize("c", [2, 3, 10, 70])
+@pytest.mark.parametrize("lead", [0.0, 16.0, 60.0])
+def test_egl_in_single_precision(c: int, lead: float) -> None:
+    """2e-7 of the exact form on the same float32 numbers, in 60 digits, near certainty too; copies score alike."""
+    logits = np.random.default_rng(0).normal(size=(5, c))
+    logits -= logits[:, :1]
+    logits[:, 1:] -= lead
+    log_probs = (logits - np.log1p(np.exp(logits[:, 1:]).sum(axis=1, keepdims=True))).astype(np.float32)
+    h = hidden(5, 300).astype(np.float32)
+    expected = []
+    with localcontext() as context:
+        context.prec = 60
+        for row, inputs in zip(log_probs, h, strict=True):
+            p = [Decimal(float(value)).exp() for value in row]
+            norm = sum(Decimal(float(value)) ** 2 for value in inputs) + 1
+            whole = sum(value**2 for value in p)
+            expected.append(
+                float(norm.sqrt() * sum(value * (whole - value**2 + (1 - value) ** 2).sqrt() for value in p))
+            )
+    scores = expected_gradient_length(log_probs, h)
+    np.testing.assert_allclose(scores, expected, rtol=2e-7)
+    rows = np.arange(2 * (2**15 // c) + 1) % 5
+    copies = expected_gradient_length(log_probs[rows], h[rows])
+    assert [len(np.unique(copies[i::5])) for i in range(5)] == [1] * 5
+    np.testing.assert_array_equal(copies[:5], scores)
+
+
+def test_egl_with_ties_at_the_top_and_embeddings_beyond_single_precision() -> None:
+    """Two best classes, renumbered, score alike; ‖h‖² that float32 cannot hold is no infinity."""
+    log_probs = np.log(np.array([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4]]))
+    p, h = np.array([0.4, 0.4, 0.2]), np.full((2, 3), 1e25, dtype=np.float32)
+    head = sum(p[y] * np.linalg.norm(p - np.eye(3)[y]) for y in range(3))
+    np.testing.assert_allclose(expected_gradient_length(log_probs, h), np.sqrt(3.0) * float(h[0, 0]) * head, rtol=1e-12)
 
 
 SCORES = np.array([0.1, 0.4, 0.2, 0.3, 0.0, -1.0])
