@@ -17,11 +17,6 @@ from al_plugin.math.gradient_sampling import (
     factored_norms,
     gradient_residual,
 )
-    badge_picks,
-    badge_picks_in_sequence,
-    factored_norms,
-    gradient_residual,
-)
 from al_plugin.math.neighbours import nearest
 from al_plugin.strategies.score.contrastive import cal
 from al_plugin.strategies.select.gradient import badge
