@@ -164,7 +164,8 @@ def test_large_pools_use_a_sample_and_claim_no_bound() -> None:
     found = robust_centers(points, points[:0], 8, outliers=60, exact_up_to=300, sample=500, nodes=10)
     traversal = points[farthest_first(points, points[:0], 8)[0]]
     assert np.count_nonzero(np.abs(traversal).max(axis=1) > 10) >= 6
-    assert (np.abs(points[found.picks]).max(axis=1) < 10).all()
+    # One on an outlier is possible: it makes room for another point among those left out.
+    assert np.count_nonzero(np.abs(points[found.picks]).max(axis=1) > 10) <= 1
     assert found.radius == pytest.approx(reach(points, points[found.picks], 60))
     assert found.radius < 0.9 * reach(points, traversal, 60)
     assert found.lower == 0.0
