@@ -29,13 +29,15 @@ def greedy_disks(points: FloatsND, labeled: FloatsKD, n: int, outliers: int) -> 
     For a radius r: repeatedly the point whose r-ball holds most points not covered yet; the 3r-ball
     around it then counts as covered. r-balls of ``labeled`` are there from the start. Where that leaves more
     than ``outliers`` points no n centers reach r, so the least r that does not, found by bisection over distances
-    between the points, is at most the best radius (of those tried: 4096 quantiles on larger sets) and
+    between points and to labels, is at most the best radius (of those tried: 4096 quantiles on larger sets) and
     the centers are within 3 times of it. Ties go to the first position. O(N² D) for each radius.
     Source: Charikar, Khuller, Mount, Narasimhan (2001), "Algorithms for facility location problems with outliers".
     """
-    radii = np.unique(np.sqrt(squared_distances(points, points[:_FROM])))
-    radii = radii[np.unique(np.linspace(0, len(radii) - 1, min(len(radii), _RADII)).astype(np.int64))]
     to_labeled = np.sqrt(nearest_center(points, labeled))
+    # The best radius is a distance between points or to the nearest label.
+    between = np.sqrt(squared_distances(points, points[:_FROM])).ravel()
+    radii = np.unique(np.concatenate([between, to_labeled[np.isfinite(to_labeled)]]))
+    radii = radii[np.unique(np.linspace(0, len(radii) - 1, min(len(radii), _RADII)).astype(np.int64))]
     # The greatest distance from a point is at least half of all, so three times it holds everything.
     low, high = -1, len(radii) - 1
     found, _ = _disks(points, to_labeled, n, outliers, float(radii[high]))

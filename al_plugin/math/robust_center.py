@@ -46,7 +46,7 @@ def robust_centers(
         picks, radius, lower = given.first[best], sqrt(reached), sqrt(shown)
     else:
         radius = reached_radius(points, np.concatenate([labeled, points[picks]]), outliers)
-    picks = _filled(points, labeled, _by_coverage(points, labeled, picks, radius), n, radius)
+    picks = _filled(points, labeled, _by_coverage(points, labeled, picks, radius, outliers), n, radius)
     return RobustCenters(picks, radius, min(lower, radius))
 
 
@@ -67,12 +67,12 @@ def _first_copies(points: FloatsND, picks: Picks, first: Picks) -> Picks:
     return found
 
 
-def _by_coverage(points: FloatsND, labeled: FloatsKD, picks: Picks, radius: float) -> Picks:
-    """The picks, each time the one whose ball holds most points not held yet."""
+def _by_coverage(points: FloatsND, labeled: FloatsKD, picks: Picks, radius: float, outliers: int) -> Picks:
+    """The picks, each time the one whose ball holds most points not held yet, until only outliers are left."""
     reach = (radius * (1.0 + 1e-9)) ** 2
     free = nearest_center(points, labeled) > reach
     left, order = np.sort(picks).tolist(), []
-    while left:
+    while left and np.count_nonzero(free) > outliers:
         gaps = (nearest_center(points, points[one : one + 1]) for one in left)
         gains = [int(np.count_nonzero(free & (gap <= reach))) for gap in gaps]
         chosen = left.pop(gains.index(max(gains)))

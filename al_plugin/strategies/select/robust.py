@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from al_plugin.axes import FloatsLD, FloatsND, Picks
+from al_plugin.axes import FloatsLD, FloatsND
 from al_plugin.math.robust_center import robust_centers
-from al_plugin.strategies.registry import Range, strategy
+from al_plugin.strategies.registry import Noted, Range, strategy
 
 # Candidates come in keyed order, so the first ones are a uniform sample.
 _SAMPLE = 2048
@@ -24,15 +24,16 @@ def robust_kcenter(
     outlier_share: Annotated[float, Range(0, 0.5)] = 1e-4,
     exact_up_to: Annotated[int, Range(0, 2000)] = 300,
     nodes: Annotated[int, Range(1, 1_000_000)] = 1000,
-) -> Picks:
+) -> Noted:
     """The batch with which all but a share of the samples lie nearest to something labelled or picked.
 
     minimise r over S, |S| = n, such that at most Ξ candidates x have min_{s in L ∪ S} ‖x - s‖ > r;
     Ξ = ⌊outlier_share · (N + L)⌋. Up to ``exact_up_to`` candidates by integer programs of at most ``nodes``
     nodes each (a limit in seconds would make picks depend on the machine); undecided programs leave
     the best set so far. Beyond, the better of kcenter_greedy and greedy disks, within 3 times the best
-    radius on a sample of candidates. Picks come by the number of samples they cover, most first, ties to the
-    first candidate in keyed order; picks that the radius does not need follow farthest first.
+    radius on a sample of candidates. A radius that is not shown to be the least is noted. Picks come
+    by the number of samples they cover, most first, ties to the first candidate in keyed order; picks
+    that the radius does not need follow farthest first, outliers last.
     """
     outliers = int(outlier_share * (len(embeddings) + len(labeled_embeddings)))
     found = robust_centers(
@@ -44,4 +45,6 @@ def robust_kcenter(
         sample=_SAMPLE,
         nodes=nodes,
     )
-    return found.picks
+    known = f"at least {found.lower:.4g} is needed" if found.lower > 0 else "the least one is not known"
+    open_gap = found.radius > found.lower
+    return Noted(found.picks, f"covering radius {found.radius:.4g}; {known}" if open_gap else "")
