@@ -70,6 +70,33 @@ def test_nothing_new_runs_nothing(copy: Path) -> None:
     assert commands.git("status", "--porcelain") == ""
 
 
+FAMILIES = {
+    "committee": ("ensemble", {}),
+    "joint": ("batch_bald", {"posterior: dropout": "posterior: laplace", "passes: 20": "passes: 40"}),
+    "target": ("epig", {"targets: 100": "targets: 30"}),
+    "gradient": ("badge", {}),
+    "fisher": ("noise_stability", {}),
+    "coverage": ("prob_cover", {}),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_recipe_of_each_family_through_dvc(family: str, copy: Path) -> None:
+    """`dvc repro` with another recipe asks other samples, and then has nothing left to do."""
+    recipe, changes = FAMILIES[family]
+    before = (copy / layout.QUERY).read_text()
+    text = (copy / layout.PARAMS).read_text().replace("recipe: auto", f"recipe: {recipe}")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    (copy / layout.PARAMS).write_text(text)
+    dvc("repro", "select", cwd=copy)
+    rows = [json.loads(line) for line in (copy / layout.QUERY).read_text().splitlines()]
+    assert len({row["sample_id"] for row in rows}) == 40
+    assert (copy / layout.QUERY).read_text() != before
+    assert "up to date" in dvc("repro", "select", cwd=copy)
+
+
 def test_every_round_replays_identically(copy: Path, capsys: pytest.CaptureFixture) -> None:
     """Recomputed in a clone from data alone, without the run-cache."""
     assert al("replay", "--all") == 0

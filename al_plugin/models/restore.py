@@ -84,13 +84,6 @@ def member_log_probs(card: Mapping[str, Any], networks: Sequence[Weights], featu
     return np.stack(_forwards(card, networks, features)[0])
 
 
-def deviations_of(card: Mapping[str, Any], weights: Weights, features: Floats, passes: int, seed: int) -> Floats:
-    """Changes of the output (N, P) under small changes of all weights."""
-    from al_plugin.models.sensitivity import output_deviations
-
-    return output_deviations(rebuild(card, weights), features, passes, seed)
-
-
 def head_of(weights: Weights) -> tuple[Floats, Floats]:
     """Weight (C, D) and bias (C,) of the last linear layer."""
     return weights[HEAD[0]], weights[HEAD[1]]

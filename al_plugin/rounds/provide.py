@@ -10,8 +10,8 @@ from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Inputs, Model
 from al_plugin.math.sampling import id_hashes, mixed_keys
 from al_plugin.models.posterior import dropout_heads, laplace_heads, mc_log_probs
+from al_plugin.models.probes import PROBES, probed
 from al_plugin.models.restore import (
-    deviations_of,
     head_of,
     is_committee,
     member_log_probs,
@@ -62,9 +62,9 @@ def provide(wanted: set[str], model: Model, inputs: Inputs, sampling: Sampling) 
     found |= {name: values for name, values in model.dynamics.items() if name in wanted}
     if wanted & {"head_weight", "head_bias"}:
         found["head_weight"], found["head_bias"] = head_of(model.weights)
-    if "output_deviations" in wanted:
-        seed = seeds.number(sampling.seed, round_number, "deviations")
-        found["output_deviations"] = deviations_of(model.card, model.weights, pool.features, sampling.passes, seed)
+    for name in wanted.intersection(PROBES):
+        seed = seeds.number(sampling.seed, round_number, name)
+        found[name] = probed(name, model.card, model.weights, pool.features, sampling.passes, seed)
     if wanted & {"mc_log_probs", "target_mc_log_probs"}:
         posterior, at_targets = _posterior(model, found["embeddings"], inputs, sampling)
         if "target_mc_log_probs" in wanted and inputs.targets is not None:

@@ -2,7 +2,18 @@
 
 import numpy as np
 
-_PURPOSES = ("train", "order", "select", "random_share", "scores", "posterior", "targets", "deviations", "dropped")
+_PURPOSES = (
+    "train",
+    "order",
+    "select",
+    "random_share",
+    "scores",
+    "posterior",
+    "targets",
+    "output_deviations",
+    "dropped_labels",
+    "word_gradients",
+)
 
 
 def child(root: int, round_number: int, purpose: str) -> np.random.SeedSequence:

@@ -44,6 +44,7 @@ RECIPES: Mapping[str, Triple] = {
     "epig": Triple("single", "epig", "top"),
     # what a label would change
     "egl": Triple("single", "egl", "top"),
+    "egl_word": Triple("single", "egl_word", "top"),
     "badge": Triple("single", "margin", "badge"),
     "bait": Triple("single", "margin", "bait"),
     "noise_stability": Triple("single", "margin", "noise_stability"),
@@ -60,9 +61,17 @@ RECIPES: Mapping[str, Triple] = {
     "zhdanov": Triple("single", "margin", "weighted_kmeans"),
     "cluster_margin": Triple("single", "margin", "cluster_margin"),
     "max_det": Triple("single", "margin", "max_det"),
+    "alfa_mix": Triple("single", "margin", "alfa_mix"),
+    "drop_query": Triple("single", "margin", "drop_query"),
     "cal": Triple("single", "cal", "top"),
-    # what training shows
+    "galaxy": Triple("single", "margin", "galaxy"),
+    "seals": Triple("single", "margin", "seals"),
+    "discriminative": Triple("single", "margin", "discriminative"),
+    "active_lab": Triple("single", "active_lab", "top"),
+    # what training shows or learns
     "label_dispersion": Triple("single", "label_dispersion", "top"),
+    "forgetting": Triple("single", "forgetting", "top"),
+    "learning_loss": Triple("loss_prediction", "loss_prediction", "top"),
 }
 
 

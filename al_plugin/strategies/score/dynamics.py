@@ -1,5 +1,7 @@
 """What training itself says of the pool."""
 
+import numpy as np
+
 from al_plugin.axes import Floats, FloatsN
 from al_plugin.strategies.registry import strategy
 
@@ -17,3 +19,19 @@ def label_dispersion(pool_dispersion: FloatsN) -> FloatsN:
     """
     dispersion: Floats = pool_dispersion.copy()
     return dispersion
+
+
+@strategy(
+    "forgetting",
+    reference="after Toneva et al. (2019), with predictions in place of labels",
+    cost="O(N); training records one pass over the pool per epoch",
+    use="Deep models retrained each round, with enough recorded epochs.",
+)
+def forgetting(pool_flips: FloatsN) -> FloatsN:
+    """High where the predicted label changed often from one recorded epoch to the next.
+
+    s = Σ_e [ŷ_e ≠ ŷ_{e-1}]. Range [0, E - 1], whole numbers: ties are many. The forgetting events of the
+    paper need the true label, which the pool does not have.
+    """
+    flips: Floats = pool_flips.astype(np.float64)
+    return flips

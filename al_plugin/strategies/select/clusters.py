@@ -40,7 +40,7 @@ def cluster_margin(
     ordered = sorted(queues.values(), key=len)
     turns = [[members[i] for i in rng.permutation(len(members))] for members in ordered]
     picks: list[int] = []
-    while len(picks) < n:
+    while len(picks) < n and any(turns):
         for members in turns:
             if members and len(picks) < n:
                 picks.append(members.pop())

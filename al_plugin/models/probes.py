@@ -1,0 +1,27 @@
+"""Signals that a network gives when its weights or its inputs are disturbed, or its gradients are asked for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from al_plugin.axes import Floats
+from al_plugin.models.restore import rebuild
+
+PROBES = ("output_deviations", "dropped_labels", "word_gradients")
+
+
+def probed(
+    name: str, card: Mapping[str, Any], weights: Mapping[str, np.ndarray], features: Floats, passes: int, seed: int
+) -> np.ndarray:
+    """The signal ``name`` of ``PROBES`` for ``features`` (N, width); ``passes`` draws, from ``seed``."""
+    # torch takes a second to import: rounds without a model do without.
+    from al_plugin.models.input_noise import dropped_labels, word_gradients
+    from al_plugin.models.sensitivity import output_deviations
+
+    model = rebuild(card, weights)
+    if name == "output_deviations":
+        return output_deviations(model, features, passes, seed)
+    if name == "dropped_labels":
+        return dropped_labels(model, features, passes, seed)
+    return word_gradients(model, features)
