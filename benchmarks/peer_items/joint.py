@@ -9,6 +9,7 @@ from peer_items import shims
 from peer_items.item import Array, Contestant, Goal, Inputs, Item, Run, Work, log_probs, our_score, our_select
 
 MEMBERS, CLASSES, CONFIGURATIONS = 100, 10, 10_000
+SAMPLED = "exact for 5 picks, then sampled"
 
 
 def skactiveml(inputs: Inputs) -> Run:
@@ -53,8 +54,8 @@ def batch_item(key: str, rows: int, share: float) -> Item:
         small_n=3,
         contestants=(
             our_select("batch_bald", configurations=CONFIGURATIONS),
-            Contestant("skactiveml", skactiveml, library="scikit-activeml", share=share),
-            Contestant("batchbald_redux", redux, library="batchbald_redux", share=share),
+            Contestant("skactiveml", skactiveml, library="scikit-activeml", share=share, note=SAMPLED),
+            Contestant("batchbald_redux", redux, library="batchbald_redux", share=share, note=SAMPLED),
         ),
         work=work,
         goal=Goal(10, None, 50),
