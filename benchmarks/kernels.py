@@ -17,8 +17,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from al_plugin.math import committee, information
-from al_plugin.math.expected_change import expected_gradient_length, factored_d2_sampling, gradient_factors
+from al_plugin.math.expected_change import expected_gradient_length
 from al_plugin.math.geometry import farthest_first
+from al_plugin.math.gradient_sampling import factored_d2_sampling, predicted_residual
 from al_plugin.strategies.score import uncertainty
 
 REPEATS = 5
@@ -85,7 +86,7 @@ def plain_badge(log_probs: Array, hidden: Array, n: int) -> Array:
 
 
 def our_badge(log_probs: Array, hidden: Array, n: int) -> Array:
-    return factored_d2_sampling(*gradient_factors(log_probs, hidden), n, np.random.default_rng(0))
+    return factored_d2_sampling(predicted_residual(log_probs), hidden, n, np.random.default_rng(0), sequential=True)
 
 
 def cpu(work: Callable[[], Array]) -> tuple[float, Array]:
