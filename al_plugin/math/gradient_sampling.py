@@ -109,7 +109,8 @@ def factored_d2_sampling(
 
 def _drawn(mass: FloatsN, uniform: FloatsN) -> Picks:
     """Positions in proportion to the steps of the cumulative ``mass``."""
-    return np.minimum(np.searchsorted(mass, uniform * mass[-1], side="right"), len(mass) - 1)
+    at: Picks = np.minimum(np.searchsorted(mass, uniform * mass[-1], side="right"), len(mass) - 1)
+    return at
 
 
 def _one(_: _Gradients, __: FloatsN, mass: FloatsN, ___: int, rng: np.random.Generator) -> list[int]:

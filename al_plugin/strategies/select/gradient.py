@@ -15,7 +15,6 @@ from al_plugin.strategies.registry import OneOf, strategy
     cost="O(N (C + D)) by rejection, sequential O(n N (C + D)); the N x C x D gradients are never formed",
     use="Middle to large batches: uncertain and diverse without a knob.",
     greedy=True,
-    expected_failures={"class_order": "where the two best classes tie, the predicted label is the lower one"},
 )
 def badge(
     log_probs: FloatsNC,
@@ -28,7 +27,8 @@ def badge(
     """k-means++ seeding on the last layer's gradients at the predicted label.
 
     g = (p - e_ŷ) ⊗ [h, 1]; the first pick has the longest gradient, the others are drawn with
-    probability proportional to the squared distance to the nearest pick. Certain predictions have
+    probability proportional to the squared distance to the nearest pick. Where the two best classes
+    tie, ŷ is the lower one. Certain predictions have
     g = 0, so at most one of them is picked while others are left. Both modes follow the same law;
     fast draws by rejection, sequential with one uniform number and one pass per pick.
     """
