@@ -240,9 +240,11 @@ def test_a_saturated_batch_is_filled_in_proportion_to_bald() -> None:
     _, gains, saturated_at = batch_bald(p, 5, rng(), configurations=100)
     assert saturated_at == 3
     assert gains.sum() == pytest.approx(np.log(8))
-    assert select.batch_bald(p, 5, rng()).tolist() == [0, 1, 2, 3, 4]
+    noted = select.batch_bald(p, 5, rng())
+    assert noted.picks.tolist() == [0, 1, 2, 3, 4]
+    assert "8 posterior samples is used up after 3 of 5 picks" in noted.note
     # BALD of 3 and of a copy of it are alike, that of 4 is 0.
-    fourth = [int(select.batch_bald(p[:, [0, 1, 2, 3, 4, 3]], 4, rng(seed))[3]) for seed in range(200)]
+    fourth = [int(select.batch_bald(p[:, [0, 1, 2, 3, 4, 3]], 4, rng(seed)).picks[3]) for seed in range(200)]
     assert 60 < fourth.count(3) < 140
     assert fourth.count(3) + fourth.count(5) == 200
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys, spread, unit_interval
+from al_plugin.math.sampling import best_first, id_hashes, keyed_order, mixed_keys, spread, unit_interval
 
 REPEATABLE = settings(derandomize=True, deadline=None, max_examples=100)
 IDS = st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, max_size=30, unique=True)
@@ -117,3 +117,11 @@ def test_spread_is_even(total, data):
     for seen in range(total + 1):
         share = seen * special / total if total else 0
         assert abs(sum(place < seen for place in places) - share) <= 0.5
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 2.0, -np.inf, 0.5]), min_size=1, max_size=40), st.data())
+def test_best_first_is_a_stable_sort(scores, data):
+    """Ties at the cut go to the first position, as in a full sort."""
+    n = data.draw(st.integers(0, len(scores)))
+    values = np.array(scores)
+    assert best_first(values, n).tolist() == np.argsort(-values, kind="stable")[:n].tolist()

@@ -3,9 +3,12 @@
 import numpy as np
 
 from al_plugin.axes import Floats, FloatsKD, FloatsN, FloatsND, IntsN
+from al_plugin.math.distance_bounds import Frame, frame, squared_gaps
 from al_plugin.math.geometry import squared_distances
 
 _BLOCK = 4096
+# Products per block: they stay in the cache.
+_PRODUCTS = 2**18
 
 
 def kmeans_plus_plus(points: FloatsND, k: int, rng: np.random.Generator, weights: FloatsN | None = None) -> FloatsKD:
@@ -32,14 +35,40 @@ def kmeans_plus_plus(points: FloatsND, k: int, rng: np.random.Generator, weights
 
 def nearest_index(points: FloatsND, centers: FloatsKD) -> tuple[IntsN, FloatsN]:
     """Index of and squared distance to the nearest center; ties go to the first center."""
-    index = np.empty(len(points), dtype=np.int64)
+    within = frame(points)
+    index = _first_nearest(points, centers, within, None)
     squared = np.empty(len(points))
     for start in range(0, len(points), _BLOCK):
-        block = squared_distances(points[start : start + _BLOCK], centers)
-        best = block.argmin(axis=1)
-        index[start : start + _BLOCK] = best
-        squared[start : start + _BLOCK] = block[np.arange(len(block)), best]
+        near = centers[index[start : start + _BLOCK]]
+        squared[start : start + _BLOCK] = squared_gaps(points[start : start + _BLOCK], near)
     return index, squared
+
+
+def _first_nearest(points: FloatsND, centers: FloatsKD, within: Frame, rows: Floats | None) -> IntsN:
+    """Index of the nearest center by fast products; in float64 where two are within their error.
+
+    ``rows``: ``within.rows(points)``, if it is kept.
+    """
+    index = np.empty(len(points), dtype=np.int64)
+    columns = within.columns(centers).T
+    moved = centers - within.origin.astype(np.float64)
+    longest = np.einsum("kd,kd->k", moved, moved).max()
+    # Twice for two values, and again for the share that the columns add.
+    error = 4 * within.error
+    step = min(_BLOCK, max(_PRODUCTS // len(centers), 64))
+    for start in range(0, len(points), step):
+        block = within.rows(points[start : start + step]) if rows is None else rows[start : start + step]
+        values = block @ columns
+        best = values.argmin(axis=1)
+        inner = block[:, :-1]
+        slack = error * (np.einsum("nd,nd->n", inner, inner).astype(np.float64) + longest)
+        limit = (values[np.arange(len(best)), best] + slack).astype(values.dtype)
+        limit = np.nextafter(limit, np.inf, dtype=values.dtype)
+        doubtful = np.flatnonzero(np.count_nonzero(values <= limit[:, None], axis=1) > 1)
+        if len(doubtful):
+            best[doubtful] = squared_distances(points[start + doubtful], centers).argmin(axis=1)
+        index[start : start + step] = best
+    return index
 
 
 def kmeans(
@@ -60,25 +89,47 @@ def kmeans(
     """
     if not 1 <= k <= len(points):
         raise ValueError(f"asked for {k} clusters of {len(points)} points")
-    wide = points.astype(np.float64)
+    wide = points.astype(np.float64, copy=False)
     centers = kmeans_plus_plus(wide, k, rng, weights)
+    within = frame(wide)
+    rows = within.rows(wide)
     assigned = np.full(len(wide), -1, dtype=np.int64)
     for _ in range(iterations):
-        updated, squared = nearest_index(wide, centers)
+        updated = _first_nearest(wide, centers, within, rows)
         counts = np.bincount(updated, minlength=k)
-        for empty in np.flatnonzero(counts == 0):
-            # Only a point that shares its cluster may move, else another cluster would empty.
-            movable = np.where(counts[updated] > 1, squared, -1.0)
-            moved = int(movable.argmax())
-            counts[updated[moved]] -= 1
-            updated[moved] = empty
-            counts[empty] = 1
-            squared[moved] = 0.0
-        if np.array_equal(updated, assigned):
+        if not counts.all():
+            _fill(updated, counts, wide, centers)
+        moved = np.flatnonzero(updated != assigned)
+        if len(moved) == 0:
             break
+        changed = np.zeros(k, dtype=np.bool_)
+        changed[updated[moved]] = True
+        if assigned[0] >= 0:
+            changed[assigned[moved]] = True
         assigned = updated
-        centers = cluster_means(wide, assigned, counts, weights)
+        members = np.flatnonzero(changed[assigned])
+        among = np.cumsum(changed) - 1
+        share = None if weights is None else weights[members]
+        centers[changed] = cluster_means(wide[members], among[assigned[members]], counts[changed], share)
     return assigned, centers
+
+
+def _fill(assigned: IntsN, counts: IntsN, points: FloatsND, centers: FloatsKD) -> None:
+    """Give each empty cluster the point farthest from its center, in place."""
+    squared = np.concatenate(
+        [
+            squared_gaps(points[start : start + _BLOCK], centers[assigned[start : start + _BLOCK]])
+            for start in range(0, len(points), _BLOCK)
+        ]
+    )
+    for empty in np.flatnonzero(counts == 0):
+        # Only a point that shares its cluster may move, else another cluster would empty.
+        movable = np.where(counts[assigned] > 1, squared, -1.0)
+        moved = int(movable.argmax())
+        counts[assigned[moved]] -= 1
+        assigned[moved] = empty
+        counts[empty] = 1
+        squared[moved] = 0.0
 
 
 def cluster_means(points: FloatsND, assigned: IntsN, counts: IntsN, weights: FloatsN | None = None) -> FloatsKD:

@@ -1,7 +1,7 @@
-"""Gradients of a linear softmax head, kept as factors: ∇ℓ(x, y) = (p - e_y) ⊗ [h, 1].
+"""Lengths of the gradients of a linear softmax head: ∇ℓ(x, y) = (p - e_y) ⊗ [h, 1].
 
-A product of C · D numbers per sample is never formed: norms and inner products of Kronecker products
-are products of those of their factors.
+A product of C · D numbers per sample is never formed: the norm of a Kronecker product is the product
+of those of its factors.
 """
 
 import numpy as np

@@ -1,109 +1,141 @@
-"""k-means++ seeding over the last layer's gradients, which are products and never formed."""
+"""D² sampling over the gradients of a linear softmax head, kept as factors: g = (p - e_ŷ) ⊗ [h, 1].
+
+A product of C · D numbers per sample is never formed: ‖a⊗h - b⊗g‖² = ‖a‖²‖h‖² + ‖b‖²‖g‖² - 2 <a, b> <h, g>.
+"""
 
 import numpy as np
 
-from al_plugin.axes import Floats, FloatsN, FloatsNC, FloatsND, Ints, Picks
-from al_plugin.math.d2_sampling import d2_sampling
-from al_plugin.math.geometry import squared_norms
+from al_plugin.axes import Floats, FloatsN, FloatsNC, FloatsND, Picks
 
-_BLOCK = 4096
+# Numbers per block: its copy in float64 stays in the cache.
+_BLOCK = 2**17
+_PROPOSALS = 128
+_PENDING = 1024
 # Cancellation leaves about 1e-16 of the norms where copies are at distance 0.
-_NOTHING = 1e-12
+_COPY = 1e-12
 
 
-def gradient_residual(log_probs: FloatsNC) -> FloatsNC:
-    """p - e_ŷ, ties to the lower class: (N, C) in the precision of the input (float32 or float64)."""
-    dtype = np.float64 if log_probs.dtype == np.float64 else np.float32
-    residual = np.empty(log_probs.shape, dtype=dtype)
-    for start in range(0, len(log_probs), _BLOCK):
-        block = log_probs[start : start + _BLOCK].astype(np.float64)
-        rows, best = np.arange(len(block)), block.argmax(axis=1)
-        top = np.expm1(block[rows, best])  # p - 1 without cancellation
-        np.exp(block, out=block)
-        block[rows, best] = top
-        residual[start : start + _BLOCK] = block
+def predicted_residual(log_probs: FloatsNC) -> FloatsNC:
+    """p - e_ŷ at the predicted label ŷ, ties to the lower class; shape and precision of the input."""
+    residual = np.empty_like(log_probs)
+    step = max(_BLOCK // log_probs.shape[1], 1)
+    for start in range(0, len(log_probs), step):
+        logs = log_probs[start : start + step].astype(np.float64)
+        rows, best = np.arange(len(logs)), logs.argmax(axis=1)
+        block = np.exp(logs)
+        block[rows, best] = np.expm1(logs[rows, best])  # p - 1 without cancellation
+        residual[start : start + step] = block
     return residual
 
 
-def factored_norms(residual: FloatsNC, hidden: FloatsND) -> FloatsN:
-    """‖a ⊗ [h, 1]‖² = ‖a‖² (‖h‖² + 1), (N,), float64."""
-    norms = np.empty(len(residual))
-    for start in range(0, len(residual), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        norms[rows] = squared_norms(residual[rows]) * (squared_norms(hidden[rows]) + 1.0)
-    return norms
+class _Gradients:
+    """Squared norms and distances of a_i ⊗ [h_i, 1] in float64, from blocks of the factors."""
 
-
-class FactoredGaps:
-    """Squared distances of the products a_i ⊗ [h_i, 1] to the nearest of those picked.
-
-    ‖a⊗h - b⊗g‖² = ‖a‖²‖h‖² + ‖b‖²‖g‖² - 2 <a, b> <h, g>, in float64; 0 below its rounding. Factors of the
-    picks are kept in float64, at most n of them.
-    """
-
-    def __init__(self, residual: FloatsNC, hidden: FloatsND, n: int) -> None:
-        self.norms = factored_norms(residual, hidden)
+    def __init__(self, residual: FloatsNC, hidden: FloatsND) -> None:
         self._residual, self._hidden = residual, hidden
-        self._left, self._right = np.empty((n, residual.shape[1])), np.empty((n, hidden.shape[1]))
-        self._kept = 0
+        step = max(_BLOCK // (residual.shape[1] + hidden.shape[1]), 1)
+        self.blocks = [slice(start, start + step) for start in range(0, len(residual), step)]
+        self.norms = np.concatenate([self._norms(block) for block in self.blocks])
 
-    def __call__(self, rows: Ints, picks: Picks, since: int) -> Floats:
-        """To the nearest of ``picks[since:]``, (rows,); ``picks`` only ever grows."""
-        new = picks[self._kept :]
-        self._left[self._kept : len(picks)] = self._residual[new]
-        self._right[self._kept : len(picks)] = self._hidden[new]
-        self._kept = max(self._kept, len(picks))
-        cross = self._residual[rows].astype(np.float64) @ self._left[since : len(picks)].T
-        cross *= self._hidden[rows].astype(np.float64) @ self._right[since : len(picks)].T + 1.0
-        sums = self.norms[rows][:, None] + self.norms[picks[since:]]
-        squared = sums - 2.0 * cross
-        squared[squared <= _NOTHING * sums] = 0.0
-        nearest: Floats = squared.min(axis=1)
+    def _rows(self, at: slice | Picks) -> tuple[Floats, Floats]:
+        return self._residual[at].astype(np.float64, copy=False), self._hidden[at].astype(np.float64, copy=False)
+
+    def _norms(self, block: slice) -> FloatsN:
+        a, h = self._rows(block)
+        norms: FloatsN = np.einsum("nc,nc->n", a, a) * (np.einsum("nd,nd->n", h, h) + 1.0)
+        return norms
+
+    def between(self, at: slice | Picks, others: Picks) -> Floats:
+        """Squared distances (rows, others); copies are at 0 exactly."""
+        (a, h), (b, g) = self._rows(at), self._rows(others)
+        cross = h @ g.T
+        cross += 1.0
+        cross *= a @ b.T
+        norms = self.norms[at][:, None] + self.norms[others]
+        cross *= -2.0
+        cross += norms
+        norms *= _COPY
+        cross[cross <= norms] = 0.0
+        return cross
+
+    def lower(self, nearest: FloatsN, at: slice | Picks, others: Picks) -> FloatsN:
+        """The lesser of ``nearest`` (rows,) and the squared distances to ``others``."""
+        for first in range(0, len(others), _PENDING):
+            nearest = np.minimum(nearest, self.between(at, others[first : first + _PENDING]).min(axis=1))
         return nearest
 
+    def lower_all(self, nearest: FloatsN, others: Picks) -> None:
+        """``lower`` in place for all rows."""
+        for block in self.blocks:
+            nearest[block] = self.lower(nearest[block], block, others)
 
-def badge_picks(residual: FloatsNC, hidden: FloatsND, n: int, rng: np.random.Generator) -> Picks:
-    """k-means++ seeding over a_i ⊗ [h_i, 1]: the longest first (ties to the first position), then by D².
 
-    By rejection (``d2_sampling``): two passes over the pool where a pass per pick needs n. Where no mass is
-    left the draw is uniform over the rest. Memory O(N) beside the factors.
-    Source: Ash et al. (2020).
+def factored_d2_sampling(
+    residual: FloatsNC, hidden: FloatsND, n: int, rng: np.random.Generator, *, sequential: bool = False
+) -> Picks:
+    """k-means++ seeding over the products a_i ⊗ [h_i, 1], without forming them.
+
+    The first pick has the largest norm (ties to the first position); each further one is drawn with
+    probability proportional to D², its squared distance to the nearest pick. Where no mass is left
+    (copies of what was picked) the draw is uniform over the rest. Needs n <= N.
+
+    D² only falls, so an old D² is an upper bound: a proposal drawn in proportion to it, and accepted
+    with probability new / old, follows the same law, at the cost of a few rows instead of all.
+    Old values are renewed once too many proposals were wasted; what is drawn never depends on n.
+    ``sequential`` makes a pass over all rows for each pick, with one uniform number per pick.
+    O(N (C + D)) time and a pass per renewal, or O(n N (C + D)); O(N) memory beside the factors.
+    Source: Ash et al. (2020); Arthur & Vassilvitskii (2007).
     """
-    gaps = FactoredGaps(residual, hidden, n)
-    picks, drawn = d2_sampling(int(gaps.norms.argmax()), len(residual), n, gaps, rng)
-    return _filled(picks, drawn, len(residual), rng)
+    if n > len(residual):
+        raise ValueError(f"asked for {n} picks of {len(residual)} gradients")
+    gradients = _Gradients(residual, hidden)
+    picks = [int(gradients.norms.argmax())]
+    nearest = np.full(len(residual), np.inf)
+    draw = _one if sequential else _accepted
+    flushed = 0
+    while len(picks) < n:
+        gradients.lower_all(nearest, np.array(picks[flushed:]))
+        nearest[picks[flushed:]] = 0.0
+        flushed = len(picks)
+        mass = np.cumsum(nearest)
+        if mass[-1] > 0:
+            picks += draw(gradients, nearest, mass, n - len(picks), rng)
+        else:
+            rest = np.ones(len(residual), dtype=np.bool_)
+            rest[picks] = False
+            picks += rng.permutation(np.flatnonzero(rest)).tolist()[: n - len(picks)]
+    return np.array(picks[:n], dtype=np.int64)
 
 
-def badge_picks_in_sequence(residual: FloatsNC, hidden: FloatsND, n: int, rng: np.random.Generator) -> Picks:
-    """The same law by a pass over the pool per pick: one random number per pick, as the plain form uses.
+def _drawn(mass: FloatsN, uniform: FloatsN) -> Picks:
+    """Positions in proportion to the steps of the cumulative ``mass``."""
+    at: Picks = np.minimum(np.searchsorted(mass, uniform * mass[-1], side="right"), len(mass) - 1)
+    return at
 
-    O(n N (C + D)); keeps both factors in float64.
+
+def _one(_: _Gradients, __: FloatsN, mass: FloatsN, ___: int, rng: np.random.Generator) -> list[int]:
+    """One pick from masses that are up to date."""
+    return [int(_drawn(mass, np.array([rng.random()]))[0])]
+
+
+def _accepted(gradients: _Gradients, stale: FloatsN, mass: FloatsN, n: int, rng: np.random.Generator) -> list[int]:
+    """At least 1 and at most ``n`` picks, until too many proposals are wasted.
+
+    The first is accepted at once, since nothing was picked after ``stale`` was computed.
     """
-    wide, inputs = residual.astype(np.float64), hidden.astype(np.float64)
-    norms = factored_norms(wide, inputs)
-    nearest = np.full(len(norms), np.inf)
-    picks = np.empty(n, dtype=np.int64)
-    for step in range(n):
-        pick = int(norms.argmax())
-        if step:
-            mass = np.cumsum(nearest)
-            if mass[-1] <= 0:
-                return _filled(picks, step, len(norms), rng)
-            pick = int(np.searchsorted(mass, rng.random() * mass[-1], side="right"))
-        picks[step] = pick
-        sums = norms + norms[pick]
-        squared = sums - 2.0 * (wide @ wide[pick]) * (inputs @ inputs[pick] + 1.0)
-        squared[squared <= _NOTHING * sums] = 0.0
-        np.minimum(nearest, squared, out=nearest)
-        nearest[pick] = 0.0
-    return picks
-
-
-def _filled(picks: Picks, drawn: int, total: int, rng: np.random.Generator) -> Picks:
-    """The picks with the places that no mass was left for drawn uniformly from the rest."""
-    free = np.ones(total, dtype=np.bool_)
-    free[picks[:drawn]] = False
-    for step in range(drawn, len(picks)):
-        picks[step] = rng.choice(np.flatnonzero(free))
-        free[picks[step]] = False
-    return picks
+    picks: list[int] = []
+    # A renewal costs about as much as this many proposals, whatever the number of picks.
+    wasted, limit = 0, 2 * _PROPOSALS + len(stale) // 8
+    while len(picks) < n and wasted <= limit:
+        rows = _drawn(mass, rng.random(_PROPOSALS))
+        threshold = rng.random(_PROPOSALS) * stale[rows]
+        fresh = gradients.lower(stale[rows], rows, np.array(picks, dtype=np.int64))
+        mutual = gradients.between(rows, rows)
+        wasted += _PROPOSALS
+        for i in np.flatnonzero(threshold < fresh):
+            if threshold[i] < fresh[i]:
+                picks.append(int(rows[i]))
+                wasted -= 1
+                np.minimum(fresh, mutual[i], out=fresh)
+                fresh[i] = 0.0
+    return picks[:n]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from al_plugin.axes import Floats, FloatsCD, FloatsKD, FloatsLD, FloatsN, FloatsNC, FloatsND, IntsL
-from al_plugin.math.gradient_sampling import gradient_residual
+from al_plugin.math.gradient_sampling import predicted_residual
 
 _ELEMENTS = 1 << 18
 
@@ -53,7 +53,7 @@ def flipped(
 
 def _flipped(logs: FloatsNC, points: FloatsND, anchors: FloatsKD, weight: Floats, epsilon: float) -> np.ndarray:
     wide, hidden = logs.astype(np.float64), points.astype(np.float64)
-    gradients = gradient_residual(wide) @ weight
+    gradients = predicted_residual(wide) @ weight
     before = wide.argmax(axis=1)
     found = np.zeros(len(wide), dtype=np.bool_)
     for anchor in anchors:

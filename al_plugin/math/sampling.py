@@ -59,7 +59,20 @@ def spread(total: int, special: int) -> Picks:
     return ((2 * np.arange(special) + 1) * total) // (2 * special) if special else np.arange(0)
 
 
+def best_first(scores: FloatsN, n: int) -> Picks:
+    """Positions of the n largest scores, best first, ties to the first position. O(N + n log n)."""
+    if 0 < n < len(scores):
+        limit = np.partition(scores, len(scores) - n)[len(scores) - n]
+        above = np.flatnonzero(scores > limit)
+        chosen = np.concatenate([above, np.flatnonzero(scores == limit)[: n - len(above)]])
+    else:
+        chosen = np.arange(len(scores) if n else 0)
+    # The positions rise where scores are equal, and the sort is stable.
+    picks: Picks = chosen[np.argsort(-scores[chosen], kind="stable")]
+    return picks
+
+
 def shortlist(scores: FloatsN, n: int, factor: float) -> Picks:
     """Positions of the factor · n best scores, best first, ties to the first position."""
     size = min(len(scores), max(n, int(factor * n)) if factor * n < len(scores) else len(scores))
-    return np.argsort(-scores, kind="stable")[:size]
+    return best_first(scores, size)

@@ -3,19 +3,20 @@
 import numpy as np
 
 from al_plugin.axes import FloatsN, KeysN, Picks
+from al_plugin.math.sampling import best_first
 from al_plugin.strategies.registry import strategy
 
 
 @strategy(
     "top",
     reference="ranked batch of the n best scores",
-    cost="O(N log N)",
+    cost="O(N + n log n)",
     use="Small batches, or a pool without near-duplicates.",
     greedy=True,
 )
 def top(scores: FloatsN, n: int) -> Picks:
     """The n highest scores, best first; ties go to the first candidate in keyed order."""
-    return np.argsort(-scores, kind="stable")[:n]
+    return best_first(scores, n)
 
 
 @strategy(

@@ -1,5 +1,6 @@
 """Batches that cover the pool in an embedding."""
 
+import heapq
 from typing import Annotated
 
 import numpy as np
@@ -66,13 +67,17 @@ def typiclust(
     queues = _typical_first(points, assigned, n_candidates, k, neighbours)
     taken = np.bincount(assigned[n_candidates:], minlength=k)
     size = np.bincount(assigned, minlength=k)
+    # Large clusters first among those with the fewest labels; a pick counts as a label.
+    turns = [(bool(size[c] <= smallest), int(taken[c]), -int(size[c]), c) for c in range(k) if queues[c]]
+    heapq.heapify(turns)
     picks: list[int] = []
     while len(picks) < n:
-        open_clusters = [c for c in range(k) if queues[c]]
-        # Large clusters first among those with the fewest labels; a pick counts as a label.
-        chosen = min(open_clusters, key=lambda c: (size[c] <= smallest, taken[c], -size[c], c))
+        small, labels, members, chosen = turns[0]
         picks.append(queues[chosen].pop(0))
-        taken[chosen] += 1
+        if queues[chosen]:
+            heapq.heapreplace(turns, (small, labels + 1, members, chosen))
+        else:
+            heapq.heappop(turns)
     return np.array(picks, dtype=np.int64)
 
 
