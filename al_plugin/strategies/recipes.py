@@ -50,6 +50,7 @@ RECIPES: Mapping[str, Triple] = {
     "noise_stability": Triple("single", "margin", "noise_stability"),
     # cover the pool
     "coreset": Triple("single", "margin", "kcenter_greedy"),
+    "robust_coreset": Triple("single", "margin", "robust_kcenter"),
     "typiclust": Triple("single", "margin", "typiclust"),
     "prob_cover": Triple("single", "margin", "prob_cover"),
     "max_herding": Triple("single", "margin", "max_herding"),
@@ -72,6 +73,8 @@ RECIPES: Mapping[str, Triple] = {
     "label_dispersion": Triple("single", "label_dispersion", "top"),
     "forgetting": Triple("single", "forgetting", "top"),
     "learning_loss": Triple("loss_prediction", "loss_prediction", "top"),
+    "vaal": Triple("vaal", "vaal", "top"),
+    "mal": Triple("mal", "mal", "top"),
 }
 
 
