@@ -107,6 +107,8 @@ def met(row: dict[str, object]) -> str:
     goal, contestants = row["goal"], row["contestants"]
     assert isinstance(goal, dict)
     assert isinstance(contestants, list)
+    if contestants[0]["error"]:
+        return "NO"
     said = []
     for key, label, value, least in (
         ("faster", "≥ {:g}x peer", row["faster_than_fastest_peer"], True),

@@ -11,4 +11,4 @@ def test_kernels_agree_with_the_plain_forms() -> None:
     command = [sys.executable, str(ROOT / "benchmarks/kernels.py"), "--small"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("ratio=") == 10
+    assert done.stdout.count("ratio=") == 13

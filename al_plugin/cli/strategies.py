@@ -18,11 +18,11 @@ def run(arguments: argparse.Namespace) -> int:
         for stage in registry.STAGES:
             print(stage)
             for name in registry.names(stage):
-                print(f"  {name:18} {registry.load(stage, name).card.use}")
+                print(f"  {name:24} {registry.load(stage, name).card.use}")
         print("recipes")
-        print(f"  {'auto':18} cold start, then margin")
+        print(f"  {'auto':24} cold start, then margin")
         for name, triple in recipes.RECIPES.items():
-            print(f"  {name:18} {triple.train} + {triple.score} + {triple.select}")
+            print(f"  {name:24} {triple.train} + {triple.score} + {triple.select}")
         return 0
     stages = [stage for stage in registry.STAGES if arguments.name in registry.names(stage)]
     if not stages:

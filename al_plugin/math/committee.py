@@ -90,7 +90,8 @@ def _mutual_information(block: FloatsTNC) -> FloatsN:
 
 def mean_deviation(log_probs: FloatsTNC) -> FloatsN:
     """(1/C) Σ_c sqrt(Var_t p_tc), population variance. Range [0, 1/2]."""
-    return in_blocks(with_faint(_mean_deviation), log_probs)
+    # Where the best class changes by 1e-19 and less, the square of the change is no float32.
+    return in_blocks(with_faint(_mean_deviation, below=1e-15), log_probs)
 
 
 def _mean_deviation(block: FloatsTNC) -> FloatsN:

@@ -6,7 +6,7 @@ are products of those of their factors.
 
 import numpy as np
 
-from al_plugin.axes import FloatsN, FloatsNC, FloatsND, Picks
+from al_plugin.axes import FloatsN, FloatsNC, FloatsND
 from al_plugin.math.geometry import squared_norms
 from al_plugin.math.information import by_class, class_maxima, in_blocks, lane_sums, over_classes, row_products
 
@@ -59,49 +59,3 @@ def _squared_lengths(hidden: FloatsND) -> FloatsN:
     beyond = np.isinf(norms)
     norms[beyond] = squared_norms(hidden[beyond])
     return norms
-
-
-def gradient_factors(log_probs: FloatsNC, hidden: FloatsND) -> tuple[FloatsNC, FloatsND]:
-    """Factors (p - e_ŷ, [h, 1]) of the gradient at the predicted label, ties to the lower class.
-
-    Shapes (N, C), (N, D) -> (N, C), (N, D + 1), float64.
-    """
-    logs = log_probs.astype(np.float64)
-    rows, best = np.arange(len(logs)), logs.argmax(axis=1)
-    residual = np.exp(logs)
-    residual[rows, best] = np.expm1(logs[rows, best])  # p - 1 without cancellation
-    inputs = np.concatenate([hidden.astype(np.float64), np.ones((len(hidden), 1))], axis=1)
-    return residual, inputs
-
-
-def factored_d2_sampling(residual: FloatsNC, inputs: FloatsND, n: int, rng: np.random.Generator) -> Picks:
-    """k-means++ seeding over the products a_i ⊗ b_i, without forming them.
-
-    The first pick has the largest norm (ties to the first position); each further one is drawn with
-    probability proportional to D², its squared distance to the nearest pick:
-    ‖a⊗h - b⊗g‖² = ‖a‖²‖h‖² + ‖b‖²‖g‖² - 2 <a, b> <h, g>. Where no mass is left (copies of what was
-    picked) the draw is uniform over the rest. O(n N (C + D)) time, O(N) memory beside the factors.
-    Source: Ash et al. (2020); Arthur & Vassilvitskii (2007).
-    """
-    norms = squared_norms(residual) * squared_norms(inputs)
-    nearest = np.full(len(norms), np.inf)
-    free = np.ones(len(norms), dtype=np.bool_)
-    picks = np.empty(n, dtype=np.int64)
-    for step in range(n):
-        if step == 0:
-            pick = int(norms.argmax())
-        else:
-            mass = np.cumsum(nearest)
-            if mass[-1] > 0:
-                pick = int(np.searchsorted(mass, rng.random() * mass[-1], side="right"))
-            else:
-                pick = int(rng.choice(np.flatnonzero(free)))
-        picks[step] = pick
-        free[pick] = False
-        cross = (residual @ residual[pick]) * (inputs @ inputs[pick])
-        distance = norms + norms[pick] - 2.0 * cross
-        # Cancellation leaves about 1e-16 of the norms where copies are at distance 0.
-        distance[distance <= 1e-12 * (norms + norms[pick])] = 0.0
-        np.minimum(nearest, distance, out=nearest)
-        nearest[pick] = 0.0
-    return picks

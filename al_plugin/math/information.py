@@ -20,8 +20,6 @@ _BLOCK = 2**18
 _WIDE = 64
 # Classes per dot product of many classes.
 _PIECE = 2048
-# Near the smallest float32 a value has lost its digits: such rows are done again in float64.
-_FAINT = 1e-30
 
 
 def in_blocks(kernel: Kernel, log_probs: Floats, numbers: int = _BLOCK) -> FloatsN:
@@ -39,18 +37,18 @@ def blocks(log_probs: Floats, numbers: int = _BLOCK) -> Iterator[tuple[slice, Fl
     for start in range(0, samples, step):
         rows = slice(start, min(start + step, samples))
         block = log_probs[..., rows, :]
-        if block.ndim == 2:
-            # The order of additions, and so the last bit, depends on the layout.
-            block = np.ascontiguousarray(block)
-        yield rows, block if block.dtype == np.float32 else block.astype(np.float64, copy=False)
+        if block.dtype != np.float32:
+            block = block.astype(np.float64, copy=False)
+        # The order of additions along a row, and so the last bit, depends on the layout.
+        yield rows, block if block.strides[-1] == block.itemsize else block.copy()
 
 
-def with_faint(kernel: Kernel) -> Kernel:
-    """A non-negative score that float32 would round to 0 is computed again in float64."""
+def with_faint(kernel: Kernel, below: float = 1e-30) -> Kernel:
+    """Non-negative scores ``below`` what float32 resolves are computed again in float64."""
 
     def resolved(block: Floats) -> Floats:
         values = kernel(block)
-        faint = values < _FAINT
+        faint = values < below
         if block.dtype == np.float32 and faint.any():
             values[faint] = kernel(block[..., faint, :].astype(np.float64))
         return values
@@ -66,8 +64,6 @@ def by_class(block: Floats, *, double: bool = False) -> Floats:
     classes = block.shape[-1]
     if classes > _WIDE:
         return block[np.newaxis].astype(np.float64 if double else block.dtype, copy=False)
-    if block.strides[-1] != block.itemsize:
-        block = block.copy()
     # A complex number is two floats to be moved together.
     pairs = classes % 2 == 0
     items = block.view(np.result_type(block.dtype, np.complex64)) if pairs else block

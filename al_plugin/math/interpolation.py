@@ -3,7 +3,7 @@
 import numpy as np
 
 from al_plugin.axes import Floats, FloatsCD, FloatsKD, FloatsLD, FloatsN, FloatsNC, FloatsND, IntsL
-from al_plugin.math.expected_change import gradient_factors
+from al_plugin.math.gradient_sampling import gradient_residual
 
 _ELEMENTS = 1 << 18
 
@@ -52,9 +52,8 @@ def flipped(
 
 
 def _flipped(logs: FloatsNC, points: FloatsND, anchors: FloatsKD, weight: Floats, epsilon: float) -> np.ndarray:
-    residual, inputs = gradient_factors(logs, points)
-    gradients, hidden = residual @ weight, inputs[:, :-1]
-    wide = logs.astype(np.float64)
+    wide, hidden = logs.astype(np.float64), points.astype(np.float64)
+    gradients = gradient_residual(wide) @ weight
     before = wide.argmax(axis=1)
     found = np.zeros(len(wide), dtype=np.bool_)
     for anchor in anchors:

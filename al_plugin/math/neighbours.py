@@ -6,6 +6,8 @@ from al_plugin.axes import Floats, FloatsKD, FloatsN, FloatsND, Ints
 
 # Numbers per block of products, and per block of differences.
 _BLOCK = 2**19
+# Points per product at least: a product of single points reads all others for each.
+_FEWEST = 8
 # Others whose least distance stands for the group while the k nearest are looked for.
 _GROUP = 8
 
@@ -22,7 +24,7 @@ def nearest(points: FloatsND, others: FloatsKD, k: int) -> Ints:
     double = np.float32(-2.0) * coarse.T
     squares = (lengths**2).astype(np.float32)
     index = np.empty((len(points), k), dtype=np.int64)
-    step = max(1, _BLOCK // len(others))
+    step = max(_FEWEST, _BLOCK // len(others))
     for start in range(0, len(points), step):
         block = points[start : start + step]
         near, far = _moved(block, center)
@@ -38,9 +40,15 @@ def nearest(points: FloatsND, others: FloatsKD, k: int) -> Ints:
 
 def _moved(points: FloatsND, center: Floats) -> tuple[Floats, FloatsN]:
     """The points from the center in float32, and their lengths."""
-    wide = points - center
-    with np.errstate(over="ignore"):
-        return wide.astype(np.float32), np.sqrt(np.einsum("nd,nd->n", wide, wide))
+    moved, lengths = np.empty(points.shape, dtype=np.float32), np.empty(len(points))
+    step = max(1, _BLOCK // points.shape[1])
+    for start in range(0, len(points), step):
+        rows = slice(start, start + step)
+        wide = points[rows] - center
+        lengths[rows] = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+        with np.errstate(over="ignore"):
+            moved[rows] = wide
+    return moved, lengths
 
 
 def _errors(lengths: FloatsN, longest: float, offset: float, width: int) -> FloatsN:

@@ -75,7 +75,7 @@ def fit(
     default ``settings.lr``. After each batch ``on_presentation(positions, logits)`` gets what the
     training forward pass saw; after each epoch ``on_epoch(epoch, mean loss)``.
     """
-    update = _adamw(list(model.parameters()), settings)
+    update = adamw_update(list(model.parameters()), settings.weight_decay)
     for epoch in range(settings.epochs):
         model.train()
         total, lr = 0.0, settings.lr if rate is None else rate(epoch)
@@ -93,7 +93,7 @@ def fit(
             on_epoch(epoch, total / len(inputs))
 
 
-def _adamw(parameters: list[nn.Parameter], settings: FitSettings) -> Callable[[float], None]:
+def adamw_update(parameters: list[nn.Parameter], weight_decay: float) -> Callable[[float], None]:
     """One AdamW step over the parameters' gradients (Loshchilov & Hutter 2019), betas .9 and .999.
 
     torch's functional form: the class `torch.optim.AdamW` imports the compiler for a second.
@@ -118,7 +118,7 @@ def _adamw(parameters: list[nn.Parameter], settings: FitSettings) -> Callable[[f
                 beta1=0.9,
                 beta2=0.999,
                 lr=lr,
-                weight_decay=settings.weight_decay,
+                weight_decay=weight_decay,
                 eps=1e-8,
                 maximize=False,
             )

@@ -2,7 +2,8 @@
 
 ``card["network"]["kind"]`` says how the weights are to be read: ``mlp`` one network, ``ensemble``
 whole networks under ``members.k.``, ``split_head`` one trunk with heads under ``heads.k.``,
-``variational`` means under the plain names and ``rho`` beside them (scale = log(1 + e^rho)).
+``variational`` means under the plain names and ``rho`` beside them (scale = log(1 + e^rho)),
+``cosine`` one network whose embeddings have length 1 / temperature and whose head has no bias.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,7 +63,13 @@ def rebuild(card: Mapping[str, Any], weights: Weights) -> "Mlp":
     from al_plugin.models.mlp import Mlp
 
     network = card["network"]
-    model = Mlp(network["width"], network["classes"], hidden=network["hidden"], dropout=network["dropout"])
+    form = {"hidden": network["hidden"], "dropout": network["dropout"]}
+    if network["kind"] == "cosine":
+        from al_plugin.models.minimax import Cosine
+
+        model: Mlp = Cosine(network["width"], network["classes"], **form, temperature=network["temperature"])
+    else:
+        model = Mlp(network["width"], network["classes"], **form)
     model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
     return model
 

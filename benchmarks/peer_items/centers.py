@@ -25,8 +25,14 @@ def skactiveml(inputs: Inputs) -> Run:
 
 def alipy(inputs: Inputs) -> Run:
     points, free, taken, labels = stacked(inputs)
-    found = shims.alipy().QueryInstanceCoresetGreedy(points, np.nan_to_num(labels), np.arange(len(points)))
-    return lambda n: np.asarray(found.select(taken, free, n))
+    strategy = shims.alipy().QueryInstanceCoresetGreedy
+
+    def run(n: int) -> Array:
+        # A new object each time: a second call would go on from the first's distances.
+        found = strategy(points, np.nan_to_num(labels), np.arange(len(points)))
+        return np.asarray(found.select(taken, free, n))
+
+    return run
 
 
 def small_text(inputs: Inputs) -> Run:
