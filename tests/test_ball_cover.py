@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_plugin.math.ball_cover import ball_graph, greedy_balls, pure_radius, sparse_radius
+from al_plugin.math.ball_cover import greedy_balls, pure_radius
 from al_plugin.math.submodular import greedy_cover, unit_rows
 from al_plugin.rounds.select import run_select
 from al_plugin.strategies import registry
@@ -22,7 +22,7 @@ def neighbours(points: np.ndarray, radius: float) -> list[set[int]]:
 
 
 def cover(points: np.ndarray, radius: float, covered: np.ndarray, n: int) -> tuple[list[int], list[int]]:
-    picks, gains = greedy_balls(*ball_graph(points, radius), covered, n)
+    picks, gains = greedy_balls(points, radius, covered, n)
     return picks.tolist(), gains.tolist()
 
 
@@ -69,9 +69,6 @@ def test_within_the_bound_of_the_optimum(seed: int) -> None:
 
 def test_a_tiny_radius_covers_only_oneself() -> None:
     points = np.random.default_rng(0).normal(size=(20, 3))
-    starts, found = ball_graph(points, 1e-9)
-    assert np.diff(starts).tolist() == [1] * 20
-    assert found.tolist() == list(range(20))
     assert cover(points, 1e-9, np.zeros(20, dtype=bool), 6) == ([0, 1, 2, 3, 4, 5], [1] * 6)
 
 
@@ -122,22 +119,29 @@ def test_one_group_is_pure_at_every_radius() -> None:
     assert pure_radius(np.zeros((4, 2)), np.zeros(4, dtype=int), 0.95) == np.inf
 
 
-def test_a_dense_graph_is_thinned() -> None:
-    """The radius is lowered to about as many edges as allowed, and left alone below that."""
-    points = np.random.default_rng(2).normal(size=(500, 3))
-    radius = sparse_radius(points, 100.0, 25_000)
-    edges = len(ball_graph(points, radius)[1])
-    assert 0.9 * 25_000 <= edges <= 1.1 * 25_000 + 500
-    assert sparse_radius(points, 0.5, 250_000) == 0.5
+@pytest.mark.parametrize("kept", [2**13, 0])
+def test_the_last_part_of_a_block_counts(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The authors' code drops what remains after whole batches; here all are neighbours, whatever the size."""
+    monkeypatch.setattr("al_plugin.math.ball_counts._KEPT", kept)
+    for size in (1, 511, 513, 1100):
+        assert cover(np.zeros((size, 2)), 1.0, np.zeros(size, dtype=bool), 1) == ([0], [size])
 
 
-@pytest.mark.parametrize("size", [1, 1023, 1025, 1500])
-def test_the_last_part_of_a_block_counts(size: int) -> None:
-    """The authors' code drops what remains after whole batches: all are neighbours here."""
-    starts, found = ball_graph(np.zeros((size, 2)), 1.0)
-    assert len(starts) == size + 1
-    assert (np.diff(starts) == size).all()
-    assert found.max() == size - 1
+@pytest.mark.parametrize("kept", [2**13, 0])
+@pytest.mark.parametrize("radius", [0.3, 0.8, 5.0])
+def test_starting_anew_is_greedy_beside_the_picks(radius: float, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once all is covered only the picks count as covered; kept pairs and computed ones agree."""
+    monkeypatch.setattr("al_plugin.math.ball_counts._KEPT", kept)
+    points = np.random.default_rng(7).normal(size=(50, 2))
+    balls, done, taken = neighbours(points, radius), set(), []
+    for _ in range(50):
+        left = [one for one in range(50) if one not in taken]
+        if not any(balls[one] - done for one in left):
+            done = set(taken)
+        best = max(left, key=lambda one: (len(balls[one] - done), -one))
+        taken.append(best)
+        done |= balls[best]
+    assert cover(points, radius, np.zeros(50, dtype=bool), 50)[0] == taken
 
 
 def test_everything_covered_still_gives_new_picks() -> None:

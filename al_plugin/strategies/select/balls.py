@@ -5,20 +5,17 @@ from typing import Annotated
 import numpy as np
 
 from al_plugin.axes import FloatsLD, FloatsND, Picks
-from al_plugin.math.ball_cover import ball_graph, greedy_balls, pure_radius, sparse_radius
+from al_plugin.math.ball_cover import greedy_balls, pure_radius
 from al_plugin.math.clustering import kmeans
 from al_plugin.math.geometry import nearest_center
 from al_plugin.math.submodular import unit_rows
 from al_plugin.strategies.registry import Range, strategy
 
-# 4 bytes each, and once more while they are joined.
-_EDGES = 100_000_000
-
 
 @strategy(
     "prob_cover",
     reference="Yehuda, Dekel, Hacohen, Weinshall (2022)",
-    cost="O(N² D) for the graph, then O(edges + n N); memory in proportion to the edges",
+    cost="O(N² D); memory O(N), for up to 8192 candidates a byte for each pair",
     use="Cold start on good embeddings, where a radius is known or clusters are clear; poor at larger budgets.",
 )
 def prob_cover(
@@ -35,15 +32,13 @@ def prob_cover(
 
     Balls of radius ``delta`` on unit rows, those of labelled samples first. ``delta`` 0 is estimated: the
     largest radius at which a share ``purity`` of balls holds one pseudo-label only, from k-means with
-    ``clusters`` groups (0: L + n of them). Where the graph would exceed 1e8 edges the radius is lowered
-    to that. Once all is covered, covering starts anew. Ties go to the first candidate.
+    ``clusters`` groups (0: L + n of them). Once all is covered, covering starts anew. Ties go to the first candidate.
     """
     units, labeled = unit_rows(frozen_embeddings), unit_rows(labeled_frozen_embeddings)
     radius = delta
     if radius == 0:
         groups, _ = kmeans(units, min(clusters or len(labeled) + n, len(units)), rng)
         radius = pure_radius(units, groups, purity)
-    radius = sparse_radius(units, min(radius, 2.0 + 1e-9), _EDGES)
-    starts, neighbours = ball_graph(units, radius)
-    picks, _ = greedy_balls(starts, neighbours, nearest_center(units, labeled) < radius**2, n)
+    radius = min(radius, 2.0 + 1e-9)
+    picks, _ = greedy_balls(units, radius, nearest_center(units, labeled) < radius**2, n)
     return picks
