@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from al_plugin.math.clustering import cluster_means, kmeans
 from al_plugin.math.submodular import facility_location, unit_rows
+from al_plugin.strategies.select.clusters import cluster_margin
 from al_plugin.strategies.select.coverage import max_herding
 from al_plugin.strategies.select.uncertain_and_diverse import max_cover, weighted_kmeans
 
@@ -121,3 +122,9 @@ def test_weights_pull_the_centers() -> None:
     line = np.array([[0.0], [1.0], [10.0], [11.0]])
     _, centers = kmeans(line, 2, np.random.default_rng(0), weights=np.array([3.0, 1.0, 1.0, 3.0]))
     assert sorted(centers[:, 0]) == pytest.approx([0.25, 10.75])
+
+
+def test_cluster_margin_of_more_than_the_pool_ends() -> None:
+    """Once every cluster was empty, the turns went on without end."""
+    with pytest.raises(ValueError, match="asked for 4 picks of 3 candidates"):
+        cluster_margin(np.arange(3.0), np.eye(3), 4, np.random.default_rng(0))

@@ -135,13 +135,15 @@ def _fill(assigned: IntsN, counts: IntsN, points: FloatsND, centers: FloatsKD) -
 def cluster_means(points: FloatsND, assigned: IntsN, counts: IntsN, weights: FloatsN | None = None) -> FloatsKD:
     """(Weighted) mean of each cluster, shape (K, D); points are summed in cluster order."""
     order = np.argsort(assigned, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    if weights is None:
-        sums: Floats = np.add.reduceat(points[order], starts, axis=0)
-        return sums / counts[:, None]
-    totals: Floats = np.add.reduceat(weights[order], starts)
-    sums = np.add.reduceat(points[order] * weights[order, None], starts, axis=0)
-    return sums / totals[:, None]
+    means = np.empty((len(counts), points.shape[1]))
+    # Cluster by cluster, so that no sorted copy of all points is made.
+    for cluster, members in enumerate(np.split(order, np.cumsum(counts)[:-1])):
+        if weights is None:
+            means[cluster] = points[members].sum(axis=0, dtype=np.float64) / len(members)
+        else:
+            share = weights[members]
+            means[cluster] = (points[members] * share[:, None]).sum(axis=0) / share.sum()
+    return means
 
 
 def typicality(points: FloatsND, neighbours: int) -> FloatsN:

@@ -31,6 +31,8 @@ def cluster_margin(
     free); size counts the shortlisted members, ties go to the cluster of the better score. Factor 1
     is the best scores.
     """
+    if n > len(scores):
+        raise ValueError(f"asked for {n} picks of {len(scores)} candidates")
     chosen = shortlist(scores, n, factor)
     assigned = average_linkage(frozen_embeddings, max(1, round(clusters_per_pick * n)))[chosen]
     queues: dict[int, list[int]] = {}
