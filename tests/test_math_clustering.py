@@ -220,13 +220,13 @@ def test_start_of_three_follows_the_law(weights):
             third = share * np.minimum(gaps[i], gaps[j])
             expected[i, j] = second[j] / 5 * third / third.sum()
     counts, rng = np.zeros((5, 5, 5)), np.random.default_rng(3)
-    for _ in range(5000):
+    for _ in range(1500):
         drawn = kmeans_plus_plus(line[:, None], 3, rng, weights)[:, 0]
         counts[tuple(np.searchsorted(line, drawn))] += 1
     assert counts[expected == 0].sum() == 0
-    often = expected * 5000 >= 5
+    often = expected * 1500 >= 5
     observed = np.append(counts[often], counts[~often].sum())
-    due = np.append(expected[often], expected[~often].sum()) * 5000
+    due = np.append(expected[often], expected[~often].sum()) * 1500
     assert stats.chisquare(observed, due).pvalue > 1e-4
 
 
