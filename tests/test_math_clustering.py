@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from al_plugin.math import clustering
 from al_plugin.math.clustering import cluster_means, kmeans, kmeans_plus_plus, nearest_index, typicality
@@ -204,3 +205,40 @@ def test_blocks_do_not_show(monkeypatch):
         monkeypatch.setattr(clustering, "_BLOCK", block)
         np.testing.assert_array_equal(typicality(points, 7), whole[0])
         np.testing.assert_array_equal(nearest_index(points, points[:9]), whole[1])
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 2.0, 0.5, 4.0, 1.0])])
+def test_start_of_three_follows_the_law(weights):
+    """χ² over ordered triples against the probabilities in closed form, with and without weights."""
+    line = np.array([0.0, 1.0, 3.0, 3.5, 7.0])
+    share = np.ones(5) if weights is None else weights
+    gaps = (line[:, None] - line[None]) ** 2
+    expected = np.zeros((5, 5, 5))
+    for i in range(5):
+        second = share * gaps[i] / (share * gaps[i]).sum()
+        for j in range(5):
+            third = share * np.minimum(gaps[i], gaps[j])
+            expected[i, j] = second[j] / 5 * third / third.sum()
+    counts, rng = np.zeros((5, 5, 5)), np.random.default_rng(3)
+    for _ in range(1500):
+        drawn = kmeans_plus_plus(line[:, None], 3, rng, weights)[:, 0]
+        counts[tuple(np.searchsorted(line, drawn))] += 1
+    assert counts[expected == 0].sum() == 0
+    often = expected * 1500 >= 5
+    observed = np.append(counts[often], counts[~often].sum())
+    due = np.append(expected[often], expected[~often].sum()) * 1500
+    assert stats.chisquare(observed, due).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_nearest_index_does_not_depend_on_the_precision_of_products(offset):
+    """Centers that single precision cannot tell apart are told apart."""
+    rng = np.random.default_rng(9)
+    points = rng.normal(size=(300, 5)) + offset
+    centers = np.repeat(points[:20], 2, axis=0)
+    centers[1::2] += 1e-6 * rng.normal(size=(20, 5))
+    gaps = ((points[:, None] - centers[None]) ** 2).sum(axis=2)
+    index, _ = nearest_index(points, centers)
+    least = gaps.min(axis=1)
+    error = 1e-12 * (points**2).sum(axis=1)
+    assert (gaps[np.arange(300), index] <= least + error).all()

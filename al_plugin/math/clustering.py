@@ -9,6 +9,7 @@ from al_plugin.math.geometry import squared_distances
 _BLOCK = 4096
 # Products per block: they stay in the cache.
 _PRODUCTS = 2**18
+_PROPOSALS = 128
 
 
 def kmeans_plus_plus(points: FloatsND, k: int, rng: np.random.Generator, weights: FloatsN | None = None) -> FloatsKD:
@@ -18,19 +19,46 @@ def kmeans_plus_plus(points: FloatsND, k: int, rng: np.random.Generator, weights
     all remaining mass is zero (duplicates only) the draw is uniform. Weights (N,) are positive, by
     default 1. Source: Arthur & Vassilvitskii (2007).
     """
-    chosen = np.empty(k, dtype=np.int64)
-    chosen[0] = rng.integers(len(points))
-    nearest = squared_distances(points, points[chosen[:1]])[:, 0]
-    for step in range(1, k):
+    chosen = [int(rng.integers(len(points)))]
+    nearest = np.full(len(points), np.inf)
+    known = 0
+    while len(chosen) < k:
+        for start in range(0, len(points), _BLOCK):
+            part = nearest[start : start + _BLOCK]
+            gaps = squared_distances(points[start : start + _BLOCK], points[chosen[known:]])
+            np.minimum(part, gaps.min(axis=1), out=part)
+        known = len(chosen)
         mass = np.cumsum(nearest if weights is None else nearest * weights)
-        if mass[-1] > 0:
-            pick = int(np.searchsorted(mass, rng.random() * mass[-1], side="right"))
-            chosen[step] = min(pick, len(points) - 1)
+        if 0 < mass[-1] < np.inf:
+            chosen += _accepted(points, nearest, mass, k - known, rng)
         else:
-            chosen[step] = rng.integers(len(points))
-        new = squared_distances(points, points[chosen[step : step + 1]])[:, 0]
-        np.minimum(nearest, new, out=nearest)
+            chosen += rng.integers(len(points), size=k - known).tolist()
     return points[chosen].astype(np.float64)
+
+
+def _accepted(points: FloatsND, stale: FloatsN, mass: FloatsN, k: int, rng: np.random.Generator) -> list[int]:
+    """At least 1 and at most ``k`` draws by D², until too many proposals are wasted.
+
+    D² only falls: a proposal drawn by an old D² and accepted with probability new / old follows the law.
+    """
+    chosen: list[int] = []
+    wasted, limit = 0, 2 * _PROPOSALS + len(points) // 8
+    while len(chosen) < k and wasted <= limit:
+        rows = np.searchsorted(mass, rng.random(_PROPOSALS) * mass[-1], side="right")
+        np.minimum(rows, len(mass) - 1, out=rows)
+        threshold = rng.random(_PROPOSALS) * stale[rows]
+        drawn = points[rows]
+        fresh = stale[rows]
+        if chosen:
+            fresh = np.minimum(fresh, squared_distances(drawn, points[chosen]).min(axis=1))
+        mutual = squared_distances(drawn, drawn)
+        wasted += _PROPOSALS
+        for i in np.flatnonzero(threshold < fresh):
+            if threshold[i] < fresh[i]:
+                chosen.append(int(rows[i]))
+                wasted -= 1
+                np.minimum(fresh, mutual[i], out=fresh)
+    return chosen[:k]
 
 
 def nearest_index(points: FloatsND, centers: FloatsKD) -> tuple[IntsN, FloatsN]:

@@ -98,7 +98,7 @@ def factored_d2_sampling(
         nearest[picks[flushed:]] = 0.0
         flushed = len(picks)
         mass = np.cumsum(nearest)
-        if mass[-1] > 0:
+        if 0 < mass[-1] < np.inf:
             picks += draw(gradients, nearest, mass, n - len(picks), rng)
         else:
             rest = np.ones(len(residual), dtype=np.bool_)
