@@ -3,7 +3,8 @@
 ``card["network"]["kind"]`` says how the weights are to be read: ``mlp`` one network, ``ensemble``
 whole networks under ``members.k.``, ``split_head`` one trunk with heads under ``heads.k.``,
 ``variational`` means under the plain names and ``rho`` beside them (scale = log(1 + e^rho)),
-``cosine`` one network whose embeddings have length 1 / temperature and whose head has no bias.
+``cosine`` one network whose embeddings have length 1 / temperature and whose head has no bias,
+``proxy`` the target under the plain names and the network that scores in its place under ``proxy.``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,18 @@ def members(card: Mapping[str, Any], weights: Weights) -> list[Weights]:
     if network["kind"] == "split_head":
         trunk = {name: array for name, array in weights.items() if not name.startswith("heads.")}
         return [{**trunk, **_under(weights, f"heads.{k}.", "head.")} for k in range(int(network["members"]))]
-    return [{name: array for name, array in weights.items() if not name.endswith(".rho")}]
+    return [
+        {name: array for name, array in weights.items() if not name.endswith(".rho") and not name.startswith("proxy.")}
+    ]
+
+
+def scorer(card: Mapping[str, Any], weights: Weights) -> tuple[Mapping[str, Any], Weights]:
+    """Card and weights of the network that scores the pool: the proxy where there is one, else the model."""
+    network = card["network"]
+    if network["kind"] != "proxy":
+        return card, weights
+    own = {**network, "kind": "mlp", "hidden": network["proxy_hidden"]}
+    return {**card, "network": own}, _under(weights, "proxy.")
 
 
 def posterior_members(

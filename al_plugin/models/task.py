@@ -18,7 +18,7 @@ class TrainingTask:
 
     ``features`` (L, width) and ``labels`` (L,) are the labelled samples, ``pool_features``
     (N, width) the whole pool (for standardising, and for its label dispersion every
-    ``dynamics_every`` epochs, 0: never).
+    ``dynamics_every`` epochs, 0: never). ``round`` counts the rounds of the campaign from 0.
     """
 
     features: Floats
@@ -32,6 +32,7 @@ class TrainingTask:
     dynamics_every: int
     threads: int
     seed: int
+    round: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class Fitted:
 
     ``weights`` maps tensor names to arrays, ``network`` is what rebuilds the module from them;
     ``curve`` has columns by epoch; ``forgetting`` and ``dispersion`` are the training dynamics of
-    the labelled samples and of the pool; ``pool_signals`` are signals (N,) that only training can give.
+    the labelled samples and of the pool; ``pool_signals`` are signals (N,) that only training can give;
+    ``pseudo_positions`` are the pool rows trained on under the network's own labels, ``metrics`` further
+    numbers for the round's metrics, None where there is none.
     """
 
     weights: Mapping[str, np.ndarray]
@@ -50,3 +53,4 @@ class Fitted:
     dispersion: DispersionStream
     pool_signals: Mapping[str, Floats] = field(default_factory=dict)
     pseudo_positions: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    metrics: Mapping[str, float | None] = field(default_factory=dict)

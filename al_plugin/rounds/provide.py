@@ -1,7 +1,7 @@
 """Provide: exactly the signals that the chosen strategies name, from model, pool and answers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from al_plugin.models.restore import (
     member_log_probs,
     model_signals,
     posterior_members,
+    scorer,
 )
 from al_plugin.rounds import seeds
 
@@ -58,6 +59,7 @@ def provide(wanted: set[str], model: Model, inputs: Inputs, sampling: Sampling) 
         found["annotations"] = inputs.annotations
     if not model.card["fitted"]:
         return Provided(found)
+    model = _scoring(model)
     found["log_probs"], found["embeddings"] = model_signals(model.card, model.weights, pool.features)
     found |= {name: values for name, values in model.dynamics.items() if name in wanted}
     if wanted & {"head_weight", "head_bias"}:
@@ -70,6 +72,11 @@ def provide(wanted: set[str], model: Model, inputs: Inputs, sampling: Sampling) 
         if "target_mc_log_probs" in wanted and inputs.targets is not None:
             found["target_mc_log_probs"] = at_targets(inputs.targets)
     return Provided(found, posterior)
+
+
+def _scoring(model: Model) -> Model:
+    card, weights = scorer(model.card, model.weights)
+    return replace(model, card=card, weights=weights)
 
 
 def _posterior(

@@ -87,6 +87,7 @@ def train(
             labels=labeled.labels,
             pool_features=pool.features,
             n_classes=len(classes),
+            round=round_number,
             **task,
         ),
         **knobs,
@@ -99,6 +100,8 @@ def train(
         "eval": evaluate(log_probs, evaluation.labels),
         "final_loss": fitted.curve["loss"][-1],
         "dynamics": _summary(fitted),
+        "pseudo_labels": len(fitted.pseudo_positions),
+        **fitted.metrics,
     }
     return Trained(
         fitted.weights,
@@ -132,6 +135,7 @@ def _unfitted(classes: tuple[str, ...], strategy: Strategy, round_number: int) -
         "eval": dict.fromkeys(names),
         "final_loss": None,
         "dynamics": dict.fromkeys(_DYNAMICS),
+        "pseudo_labels": 0,
     }
     card = _card(classes, strategy, round_number, fitted=False, network={})
     empty: dict[str, list[float]] = {name: [] for name in CURVE_COLUMNS}

@@ -20,7 +20,7 @@ CHALLENGER = "challenger"
 _SERVED = Path(__file__).with_name("served.py")
 _NEEDS = ("mlflow", "numpy", "pandas", "safetensors", "torch")
 # The kinds of network that served.py computes.
-_KINDS = ("mlp", "ensemble", "split_head", "variational")
+_KINDS = ("mlp", "ensemble", "split_head", "variational", "proxy")
 _ARTIFACTS = {"weights": layout.WEIGHTS, "card": layout.CARD}
 
 

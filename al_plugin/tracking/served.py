@@ -33,7 +33,9 @@ class Served(PythonModel):
 
         card = json.loads(Path(context.artifacts["card"]).read_text("utf-8"))
         self.classes: list[str] = card["classes"]
-        self.weights: dict[str, Any] = load_file(context.artifacts["weights"])
+        loaded: dict[str, Any] = load_file(context.artifacts["weights"])
+        # A proxy beside the model chose what to label; it is not the model.
+        self.weights = {name: tensor for name, tensor in loaded.items() if not name.startswith("proxy.")}
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """Probabilities of every class, the same for the same rows each time."""
