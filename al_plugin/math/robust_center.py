@@ -5,10 +5,12 @@ from math import sqrt
 
 import numpy as np
 
-from al_plugin.axes import FloatsKD, FloatsND, Picks
+from al_plugin.axes import FloatsKD, FloatsND, Ints, IntsN, Picks
 from al_plugin.math.center_program import best_centers, program
-from al_plugin.math.geometry import farthest_first, nearest_center
+from al_plugin.math.geometry import farthest_first, nearest_center, squared_distances
 from al_plugin.math.greedy_disks import greedy_disks, reached_radius
+
+_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,27 @@ def _first_copies(points: FloatsND, picks: Picks, first: Picks) -> Picks:
 def _by_coverage(points: FloatsND, labeled: FloatsKD, picks: Picks, radius: float, outliers: int) -> Picks:
     """The picks, each time the one whose ball holds most points not held yet, until only outliers are left."""
     reach = (radius * (1.0 + 1e-9)) ** 2
+    left = np.sort(picks)
     free = nearest_center(points, labeled) > reach
-    left, order = np.sort(picks).tolist(), []
-    while left and np.count_nonzero(free) > outliers:
-        gaps = (nearest_center(points, points[one : one + 1]) for one in left)
-        gains = [int(np.count_nonzero(free & (gap <= reach))) for gap in gaps]
-        chosen = left.pop(gains.index(max(gains)))
-        order.append(chosen)
-        free &= nearest_center(points, points[chosen : chosen + 1]) > reach
+    gains = _held(points, np.flatnonzero(free), points[left], reach)
+    order: list[int] = []
+    while len(order) < len(left) and np.count_nonzero(free) > outliers:
+        chosen = int(gains.argmax())
+        order.append(int(left[chosen]))
+        new = np.flatnonzero(free & (nearest_center(points, points[left[chosen : chosen + 1]]) <= reach))
+        free[new] = False
+        gains -= _held(points, new, points[left], reach)  # every point is counted off once
+        gains[chosen] = np.iinfo(np.int64).min // 2
     return np.array(order, dtype=np.int64)
+
+
+def _held(points: FloatsND, members: Ints, centers: FloatsKD, reach: float) -> IntsN:
+    """How many of the points ``members`` lie within the squared distance ``reach`` of each center, (K,)."""
+    found = np.zeros(len(centers), dtype=np.int64)
+    for start in range(0, len(members), _BLOCK):
+        block = squared_distances(points[members[start : start + _BLOCK]], centers)
+        found += np.count_nonzero(block <= reach, axis=0)
+    return found
 
 
 def _filled(points: FloatsND, labeled: FloatsKD, picks: Picks, n: int, radius: float) -> Picks:
