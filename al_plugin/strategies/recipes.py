@@ -73,6 +73,9 @@ RECIPES: Mapping[str, Triple] = {
     "label_dispersion": Triple("single", "label_dispersion", "top"),
     "forgetting": Triple("single", "forgetting", "top"),
     "learning_loss": Triple("loss_prediction", "loss_prediction", "top"),
+    "ceal": Triple("ceal", "entropy", "top"),
+    "consistency": Triple("consistency", "margin", "top"),
+    "svp": Triple("proxy", "margin", "top"),
     "vaal": Triple("vaal", "vaal", "top"),
     "mal": Triple("mal", "mal", "top"),
 }

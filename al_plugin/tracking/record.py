@@ -22,6 +22,8 @@ _REPRO = "run dvc repro"
 _DOCUMENTS = (layout.LABEL_METRICS, layout.TRAIN_METRICS, layout.SCORE_METRICS, layout.SELECT_METRICS, layout.CARD)
 _LONGEST_PARAM = 500
 # What the learning curve of a campaign is made of, where a round has it.
+# Metrics of the training itself, as far as its method gives them.
+_TRAINED = ("final_loss", "pseudo_labels", "proxy_correlation")
 _CURVE = ("labels", "votes", "disputed", "pending", "mean_agreement")
 
 
@@ -88,7 +90,7 @@ def read(params: Params, root: Path) -> Record:
         round_metrics={
             **counted,
             **measured,
-            **numbers({"unseen_classes": unseen, "final_loss": trained.get("final_loss"), **asked}),
+            **numbers({"unseen_classes": unseen, **{name: trained.get(name) for name in _TRAINED}, **asked}),
         },
         score_metrics=numbers({**scored.get("score", {}), "mean_confidence": scored.get("mean_confidence")}),
         campaign_metrics={**measured, **{name: counted[name] for name in _CURVE if name in counted}},

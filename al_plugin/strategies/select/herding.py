@@ -10,6 +10,9 @@ from al_plugin.math.information import top_two
 from al_plugin.math.submodular import cosine, covered_by, gaussian, greedy_cover, unit_rows
 from al_plugin.strategies.registry import Range, strategy
 
+# Below this width the kernel is the identity on unit rows in double precision.
+_NARROWEST = 1e-6
+
 
 @strategy(
     "uherding",
@@ -36,7 +39,7 @@ def uherding(
     first, second = top_two(log_probs)
     doubt = 1.0 + np.exp(first) * np.expm1(second - first)
     units, labeled = unit_rows(frozen_embeddings), unit_rows(labeled_frozen_embeddings)
-    kernel = gaussian(sigma or nearest_pair(labeled) or 1.0)
+    kernel = gaussian(max(sigma or nearest_pair(labeled) or 1.0, _NARROWEST))
     picks, _ = greedy_cover(units, units, n, kernel, covered=covered_by(units, labeled, kernel), weights=doubt)
     return picks
 
