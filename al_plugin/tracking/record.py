@@ -21,9 +21,9 @@ from al_plugin.tracking.place import without_password
 _REPRO = "run dvc repro"
 _DOCUMENTS = (layout.LABEL_METRICS, layout.TRAIN_METRICS, layout.SCORE_METRICS, layout.SELECT_METRICS, layout.CARD)
 _LONGEST_PARAM = 500
-# What the learning curve of a campaign is made of, where a round has it.
 # Metrics of the training itself, as far as its method gives them.
 _TRAINED = ("final_loss", "pseudo_labels", "proxy_correlation")
+# What the learning curve of a campaign is made of, where a round has it.
 _CURVE = ("labels", "votes", "disputed", "pending", "mean_agreement")
 
 
