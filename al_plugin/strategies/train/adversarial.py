@@ -24,7 +24,7 @@ def vaal(
     latent: Annotated[int, Range(1, None)] = 32,
     adversary_weight: Annotated[float, Range(0, None)] = 1.0,
     beta: Annotated[float, Range(0, None)] = 1.0,
-    steps: Annotated[int, Range(1, None)] = 300,
+    steps: Annotated[int, Range(1, None)] = 200,
 ) -> Fitted:
     """The network of ``single``, and beside it a discriminator D on the codes of an autoencoder.
 
