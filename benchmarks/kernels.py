@@ -21,6 +21,7 @@ from al_plugin.math.expected_change import expected_gradient_length
 from al_plugin.math.geometry import farthest_first
 from al_plugin.math.gradient_sampling import factored_d2_sampling, predicted_residual
 from al_plugin.strategies.score import uncertainty
+from al_plugin.strategies.score.contrastive import cal
 
 REPEATS = 5
 Array = np.ndarray
@@ -50,6 +51,27 @@ def plain_bald(log_probs: Array) -> Array:
     p = np.exp(log_probs)
     mean = p.mean(axis=0)
     return -(mean * np.log(mean)).sum(axis=1) + (p * log_probs).sum(axis=2).mean(axis=0)
+
+
+def plain_mean_std(log_probs: Array) -> Array:
+    return np.exp(log_probs).std(axis=0).mean(axis=1)
+
+
+def plain_variation_ratio(log_probs: Array) -> Array:
+    votes = log_probs.argmax(axis=2)
+    counts = np.stack([(votes == c).sum(axis=0) for c in range(log_probs.shape[2])])
+    return 1 - counts.max(axis=0) / len(log_probs)
+
+
+def plain_cal(log_probs: Array, points: Array, their_log_probs: Array, theirs: Array) -> Array:
+    """Ten neighbours from one matrix of squared distances, and KL of each, in blocks of 2,000 rows."""
+    scores = []
+    for start in range(0, len(points), 2000):
+        x, q = points[start : start + 2000], log_probs[start : start + 2000]
+        squared = (x**2).sum(axis=1, keepdims=True) + (theirs**2).sum(axis=1) - 2 * x @ theirs.T
+        p = their_log_probs[np.argpartition(squared, 9, axis=1)[:, :10]]
+        scores.append((np.exp(p) * (p - q[:, None])).sum(axis=2).mean(axis=1))
+    return np.concatenate(scores)
 
 
 def plain_egl(log_probs: Array, hidden: Array) -> Array:
@@ -124,6 +146,26 @@ def compare(name: str, ours: Callable[[], Array], plain: Callable[[], Array], *,
     }
 
 
+def gradient_length(scale: int) -> dict[str, object]:
+    hidden = np.random.default_rng(1).normal(size=(50_000 // scale, 512)).astype(np.float32)
+    lp = predictions(50_000 // scale, 10)
+    return compare(
+        "EGL 5e4x512x10", lambda: expected_gradient_length(lp, hidden), lambda: plain_egl(lp, hidden), exact=False
+    )
+
+
+def contrastive(scale: int) -> dict[str, object]:
+    rng = np.random.default_rng(3)
+    points, theirs = (rng.normal(size=(n, 128)).astype(np.float32) for n in (50_000 // scale, 1000))
+    lp, their_lp = predictions(50_000 // scale, 10), predictions(1000, 10)
+    return compare(
+        "CAL 5e4x128, 1000 labelled, 10 neighbours",
+        lambda: cal(lp, points, their_lp, theirs),
+        lambda: plain_cal(lp, points, their_lp, theirs),
+        exact=False,
+    )
+
+
 def rows(scale: int) -> list[dict[str, object]]:
     narrow, wide = predictions(1_000_000 // scale, 10), predictions(100_000 // scale, 1000)
     found = []
@@ -136,16 +178,17 @@ def rows(scale: int) -> list[dict[str, object]]:
         for name, ours, plain in pairs:
             found.append(compare(f"{name} {label}", lambda f=ours, x=lp: f(x), lambda f=plain, x=lp: f(x), exact=False))
     mc = predictions(20, 100_000 // scale, 10)
-    found.append(
-        compare("BALD 20x1e5x10", lambda: committee.mutual_information(mc), lambda: plain_bald(mc), exact=False)
+    committees = (
+        ("BALD", committee.mutual_information, plain_bald),
+        ("mean std", committee.mean_deviation, plain_mean_std),
+        ("variation ratio", committee.variation_ratio, plain_variation_ratio),
     )
-    hidden = np.random.default_rng(1).normal(size=(100_000 // scale, 128)).astype(np.float32)
-    lp = predictions(100_000 // scale, 10)
-    found.append(
-        compare(
-            "EGL 1e5x128x10", lambda: expected_gradient_length(lp, hidden), lambda: plain_egl(lp, hidden), exact=False
-        )
-    )
+    for name, ours, plain in committees:
+        found.append(compare(f"{name} 20x1e5x10", lambda f=ours: f(mc), lambda f=plain: f(mc), exact=False))
+    found.append(gradient_length(scale))
+    found.append(contrastive(scale))
+    hidden = np.random.default_rng(1).normal(size=(10_000 // scale, 128)).astype(np.float32)
+    lp = predictions(10_000 // scale, 10)
     points = np.random.default_rng(2).normal(size=(50_000 // scale, 128))
     none = points[:0]
     found.append(
@@ -156,12 +199,11 @@ def rows(scale: int) -> list[dict[str, object]]:
             exact=True,
         )
     )
-    small, narrow_lp = hidden[: 10_000 // scale], lp[: 10_000 // scale]
     found.append(
         compare(
             "BADGE 1e4x128x10, 50 picks",
-            lambda: our_badge(narrow_lp, small, 50),
-            lambda: plain_badge(narrow_lp, small, 50),
+            lambda: our_badge(lp, hidden, 50),
+            lambda: plain_badge(lp, hidden, 50),
             exact=True,
         )
     )

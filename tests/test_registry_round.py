@@ -141,11 +141,11 @@ def probe(scores, log_probs, mc_log_probs, target_mc_log_probs, head_weight, hea
 
 def test_what_select_is_handed(round_one: Path) -> None:
     """Posterior samples come along axis N, labels in the order of labelled rows, the head whole."""
-    Path("mine.py").write_text(PROBE.replace("          labeled_mc_log_probs, ", "          "))
+    Path("probing.py").write_text(PROBE.replace("          labeled_mc_log_probs, ", "          "))
     store.write_table(Path("data/target/t.parquet"), sample_table(["t1", "t2", "t3"], np.eye(3, 4)))
     text = Path(layout.PARAMS).read_text().replace("target: data/pool", "target: data/target")
     Path(layout.PARAMS).write_text(text.replace("passes: 20", "passes: 6"))
-    choose(select='"mine:probe"')
+    choose(select='"probing:probe"')
     turn()
     seen = np.load("seen.npz")
     n, labelled = 90 - 12, 12
