@@ -8,7 +8,9 @@ import numpy as np
 from al_plugin.axes import Floats, FloatsKD, FloatsN, FloatsND, Picks
 from al_plugin.math.geometry import squared_distances
 
-_BLOCK = 1024
+_BLOCK = 256
+# Similarities that are kept rather than computed again: 1 GiB.
+_KEPT = 2**27
 # Gains are compared on a grid of 2⁻⁴⁰ of the greatest: copies of a sample tie exactly, whatever the
 # last bits of a matrix product say, and ties go to the first position.
 _GRID = 2.0**40
@@ -62,14 +64,27 @@ def greedy_cover(
     ``weights`` (N,) at least 0 (1 by default).
     Returns positions (n,) among the facilities in order and F after each pick (n,). Lazy evaluation
     (Minoux 1978) gives the naive greedy's picks; F >= (1 - 1/e) of the optimum (Nemhauser, Wolsey,
-    Fisher 1978). O(K N D) for the first pass, memory O(N · block).
+    Fisher 1978). O(K N D) for the first pass; memory O(N · block), or 8 K N bytes where that is at most 1 GiB.
     """
     best = np.zeros(len(targets)) if covered is None else covered.copy()
     share = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
+    kept = _kept(targets, facilities, similarity)
+
+    def column(position: int) -> Floats:
+        if kept is not None:
+            row: Floats = kept[position]
+            return row
+        return similarity(targets, facilities[position : position + 1])[:, 0]
+
     first = np.concatenate(
         [
-            share @ np.maximum(similarity(targets, facilities[start : start + _BLOCK]) - best[:, None], 0.0)
-            for start in range(0, len(facilities), _BLOCK)
+            share @ np.maximum(block - best[:, None], 0.0)
+            for block in (
+                similarity(targets, facilities[start : start + _BLOCK])
+                if kept is None
+                else kept[start : start + _BLOCK].T
+                for start in range(0, len(facilities), _BLOCK)
+            )
         ]
     )
     greatest = float(first.max())
@@ -81,16 +96,26 @@ def greedy_cover(
     for step in range(n):
         while True:
             key, position, seen = heapq.heappop(heap)
-            column = similarity(targets, facilities[position : position + 1])[:, 0]
+            similar = column(position)
             if seen == step:
                 break
-            gain = float(share @ np.maximum(column - best, 0.0))
+            gain = float(share @ np.maximum(similar - best, 0.0))
             # A gain never grows; rounding must not make it.
             heapq.heappush(heap, (max(key, -round(gain * scale)), position, step))
         picks[step] = position
-        np.maximum(best, column, out=best)
+        np.maximum(best, similar, out=best)
         values[step] = share @ best
     return picks, values
+
+
+def _kept(targets: FloatsND, facilities: FloatsKD, similarity: Similarity) -> Floats | None:
+    """All similarities (K, N) where they fit, so that none is computed twice; else None."""
+    if len(targets) * len(facilities) > _KEPT:
+        return None
+    rows = np.empty((len(facilities), len(targets)))
+    for start in range(0, len(facilities), _BLOCK):
+        rows[start : start + _BLOCK] = similarity(targets, facilities[start : start + _BLOCK]).T
+    return rows
 
 
 def facility_location(targets: FloatsND, facilities: FloatsKD, n: int) -> tuple[Picks, FloatsN]:

@@ -97,7 +97,7 @@ def contestants(picks: tuple[int, int] | None, *libraries: str, cold: bool = Fal
     """By name; without labels (cold) scikit-activeml starts from a random sample."""
     every = {
         "skactiveml": Contestant("skactiveml", skactiveml, library="scikit-activeml", sizes=picks, checked=not cold),
-        "alipy": Contestant("alipy", alipy, library="alipy", sizes=picks),
+        "alipy": Contestant("alipy", alipy, library="alipy", sizes=(12, 60)),
         "small-text": Contestant("small-text", small_text, library="small-text", sizes=(1, 2)),
         "plain": Contestant("plain float64", plain, "plain", sizes=picks),
     }
