@@ -186,3 +186,18 @@ def _wide_top_two(block: FloatsNC) -> tuple[FloatsN, FloatsN]:
     others[at] = -np.inf
     runner_up: FloatsN = others.max(axis=1)
     return leader, runner_up
+
+
+def negative_margin(log_probs: FloatsNC) -> FloatsN:
+    """-(p₍₁₎ - p₍₂₎), (N,), float64; range [-1, 0], -1 for a certain prediction. Needs C >= 2."""
+    return in_blocks(_negative_margin, log_probs)
+
+
+def _negative_margin(block: FloatsNC) -> FloatsN:
+    """p2 - p1 as p1 (exp(log p2 - log p1) - 1): exact where both are close."""
+    first, second = top_two(block)
+    second -= first
+    np.expm1(second, out=second)
+    np.exp(first, out=first)
+    second *= first
+    return second

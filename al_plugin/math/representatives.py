@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from al_plugin.axes import FloatsND, Picks
+from al_plugin.axes import FloatsN, FloatsND, Picks
 from al_plugin.math.clustering import kmeans
 from al_plugin.math.geometry import squared_distances
 
 
-def nearest_to_centers(points: FloatsND, k: int, rng: np.random.Generator) -> Picks:
+def nearest_to_centers(points: FloatsND, k: int, rng: np.random.Generator, *, weights: FloatsN | None = None) -> Picks:
     """For each of k clusters of ``points`` (N, D) the member nearest its center: k distinct positions, sorted.
 
-    Ties go to the first position. Needs k <= N; k = 0 gives none.
+    ``weights`` (N,) are those of k-means. Ties go to the first position. Needs k <= N; k = 0 gives none.
     """
     if k == 0:
         return np.empty(0, dtype=np.int64)
-    assigned, centers = kmeans(points, k, rng)
+    assigned, centers = kmeans(points, k, rng, weights=weights)
     order = np.argsort(assigned, kind="stable")
     bounds = np.searchsorted(assigned[order], np.arange(k + 1))
     chosen = np.empty(k, dtype=np.int64)

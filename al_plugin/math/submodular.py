@@ -70,21 +70,13 @@ def greedy_cover(
     share = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
     kept = _kept(targets, facilities, similarity)
 
-    def column(position: int) -> Floats:
-        if kept is not None:
-            row: Floats = kept[position]
-            return row
-        return similarity(targets, facilities[position : position + 1])[:, 0]
+    def columns(start: int, stop: int) -> Floats:
+        return similarity(targets, facilities[start:stop]) if kept is None else kept[start:stop].T
 
     first = np.concatenate(
         [
-            share @ np.maximum(block - best[:, None], 0.0)
-            for block in (
-                similarity(targets, facilities[start : start + _BLOCK])
-                if kept is None
-                else kept[start : start + _BLOCK].T
-                for start in range(0, len(facilities), _BLOCK)
-            )
+            share @ np.maximum(columns(start, start + _BLOCK) - best[:, None], 0.0)
+            for start in range(0, len(facilities), _BLOCK)
         ]
     )
     greatest = float(first.max())
@@ -96,7 +88,7 @@ def greedy_cover(
     for step in range(n):
         while True:
             key, position, seen = heapq.heappop(heap)
-            similar = column(position)
+            similar = columns(position, position + 1)[:, 0]
             if seen == step:
                 break
             gain = float(share @ np.maximum(similar - best, 0.0))

@@ -6,7 +6,7 @@ import numpy as np
 
 from al_plugin.axes import Floats, FloatsN, FloatsNC, FloatsND
 from al_plugin.math.density import mean_similarity
-from al_plugin.math.information import best, entropy, top_two
+from al_plugin.math.information import best, entropy, negative_margin
 from al_plugin.strategies.registry import OneOf, Range, strategy
 
 
@@ -39,6 +39,5 @@ def _doubt(log_probs: FloatsNC, base: str) -> FloatsN:
         return entropy(log_probs)
     if base == "least_confidence":
         return np.maximum(-np.expm1(best(log_probs)), 0.0)
-    first, second = top_two(log_probs)
-    doubt: FloatsN = np.maximum(1.0 + np.exp(first) * np.expm1(second - first), 0.0)
+    doubt: FloatsN = np.maximum(1.0 + negative_margin(log_probs), 0.0)
     return doubt

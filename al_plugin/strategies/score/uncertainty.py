@@ -37,17 +37,7 @@ def margin(log_probs: FloatsNC) -> FloatsN:
 
     s = -(p₍₁₎ - p₍₂₎). Range [-1, 0]: 0 iff the two best classes tie, -1 for a certain prediction.
     """
-    return information.in_blocks(_margin, log_probs)
-
-
-def _margin(block: FloatsNC) -> FloatsN:
-    """p2 - p1 as p1 (exp(log p2 - log p1) - 1): exact where both are close."""
-    first, second = information.top_two(block)
-    second -= first
-    np.expm1(second, out=second)
-    np.exp(first, out=first)
-    second *= first
-    return second
+    return information.negative_margin(log_probs)
 
 
 @strategy(

@@ -2,11 +2,9 @@
 
 from typing import Annotated
 
-import numpy as np
-
 from al_plugin.axes import FloatsLD, FloatsNC, FloatsND, Picks
 from al_plugin.math.geometry import nearest_pair
-from al_plugin.math.information import top_two
+from al_plugin.math.information import negative_margin
 from al_plugin.math.submodular import cosine, covered_by, gaussian, greedy_cover, unit_rows
 from al_plugin.strategies.registry import Range, strategy
 
@@ -36,8 +34,7 @@ def uherding(
     dense; 1 with fewer than two. The paper also calibrates U on held-out labels; select has none.
     Ties go to the first candidate in keyed order.
     """
-    first, second = top_two(log_probs)
-    doubt = 1.0 + np.exp(first) * np.expm1(second - first)
+    doubt = 1.0 + negative_margin(log_probs)
     units, labeled = unit_rows(frozen_embeddings), unit_rows(labeled_frozen_embeddings)
     kernel = gaussian(max(sigma or nearest_pair(labeled) or 1.0, _NARROWEST))
     picks, _ = greedy_cover(units, units, n, kernel, covered=covered_by(units, labeled, kernel), weights=doubt)

@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 
 from al_plugin.axes import FloatsCD, FloatsLD, FloatsNC, FloatsND, IntsL, Picks
-from al_plugin.math.information import top_two
+from al_plugin.math.information import negative_margin
 from al_plugin.math.interpolation import class_means, flipped
 from al_plugin.math.representatives import nearest_to_centers
 from al_plugin.strategies.registry import Range, strategy
@@ -36,9 +36,7 @@ def alfa_mix(
     center, smallest margin first. Where fewer than n are eligible all are taken, then the smallest margins
     of the rest. A class without a label has no mean.
     """
-    first, second = top_two(log_probs)
-    margins = np.exp(first) * np.expm1(second - first)
-    closest = np.argsort(-margins, kind="stable")
+    closest = np.argsort(-negative_margin(log_probs), kind="stable")
     anchors = class_means(labeled_embeddings, labels)
     found = flipped(log_probs, embeddings, anchors, head_weight, epsilon / np.sqrt(embeddings.shape[1]))
     eligible = closest[found[closest]]

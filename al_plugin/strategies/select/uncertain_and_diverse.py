@@ -5,8 +5,7 @@ from typing import Annotated
 import numpy as np
 
 from al_plugin.axes import FloatsN, FloatsND, Picks
-from al_plugin.math.clustering import kmeans
-from al_plugin.math.geometry import squared_distances
+from al_plugin.math.representatives import nearest_to_centers
 from al_plugin.math.sampling import shortlist
 from al_plugin.math.submodular import facility_location, unit_rows
 from al_plugin.strategies.registry import Range, strategy
@@ -55,11 +54,5 @@ def weighted_kmeans(
     points, best = embeddings[chosen].astype(np.float64), scores[chosen]
     spread = float(best.max() - best.min())
     weights = np.maximum((best - best.min()) / spread, 2.0**-20) if spread > 0 else np.ones(len(best))
-    assigned, centers = kmeans(points, n, rng, weights=weights)
-    picks = []
-    for cluster in range(n):
-        members = np.flatnonzero(assigned == cluster)
-        gaps = squared_distances(points[members], centers[cluster : cluster + 1])[:, 0]
-        picks.append(int(members[gaps.argmin()]))
-    picked: Picks = chosen[np.sort(np.array(picks))]
+    picked: Picks = chosen[nearest_to_centers(points, n, rng, weights=weights)]
     return picked
