@@ -8,10 +8,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from al_plugin.checks.train import _task
-from al_plugin.models.adversarial import VariationalAutoencoder, drawn, told_apart, unlabeled_rows
+from al_plugin.models.adversarial import VariationalAutoencoder, drawn, told_apart
 from al_plugin.models.fit import fit, seeded
 from al_plugin.models.minimax import Cosine, Reversal, negative_entropy
-from al_plugin.models.network import new_network, settings_of, tensors_of
+from al_plugin.models.network import new_network, settings_of, tensors_of, unlabeled_rows
 from al_plugin.models.restore import model_signals
 from al_plugin.models.task import TrainingTask
 from al_plugin.strategies.train.adversarial import mal, vaal

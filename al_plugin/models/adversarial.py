@@ -9,6 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from al_plugin.axes import Floats, Ints
 from al_plugin.models.fit import adamw_update, seeded
+from al_plugin.models.network import own_seed, unlabeled_rows
 from al_plugin.models.task import BATCH, TrainingTask
 
 # Width of the hidden layers, and the learning rate of Sinha, Ebrahimi & Darrell (2019).
@@ -60,12 +61,6 @@ def told_apart(judge: nn.Module, labeled: Tensor, unlabeled: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(logits, truth)
 
 
-def unlabeled_rows(task: TrainingTask) -> Ints:
-    """Pool rows that are not exact copies of a labelled sample: a task does not say more."""
-    labeled = {row.tobytes() for row in task.features}
-    return np.flatnonzero([row.tobytes() not in labeled for row in task.pool_features])
-
-
 def drawing(labeled: Floats, pool: Floats, rows: Ints, size: int, standard: Standard, seed: int) -> Draw:
     """Batches of ``size`` labelled samples and ``rows`` of the pool, with replacement: both count alike."""
     rng = np.random.default_rng(seed)
@@ -73,11 +68,6 @@ def drawing(labeled: Floats, pool: Floats, rows: Ints, size: int, standard: Stan
         standard(labeled[rng.integers(len(labeled), size=size)]),
         standard(pool[rng.choice(rows, size)]),
     )
-
-
-def adversary_seed(task: TrainingTask, stream: int) -> int:
-    """A seed of its own, so that the task network's draws stay as they are."""
-    return int(np.random.default_rng([task.seed, stream]).integers(2**31))
 
 
 def labeled_probability(task: TrainingTask, latent: int, adversary_weight: float, beta: float, steps: int) -> Floats:
@@ -89,7 +79,7 @@ def labeled_probability(task: TrainingTask, latent: int, adversary_weight: float
     if len(rows) == 0:
         return np.full(len(task.pool_features), 0.5)
     torch.set_num_threads(task.threads)
-    standard, seed = standardising(task.pool_features), adversary_seed(task, 2)
+    standard, seed = standardising(task.pool_features), own_seed(task, 2)
     draw = drawing(task.features, task.pool_features, rows, task.batch_size, standard, seed)
     with seeded(seed):
         autoencoder, judge = VariationalAutoencoder(task.features.shape[1], latent), discriminator(latent)

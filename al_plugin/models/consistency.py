@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from al_plugin.models.fit import Step, cross_entropy, fit, seeded
 from al_plugin.models.mlp import Mlp
-from al_plugin.models.network import arrays_of, described, new_network, pool_classes, settings_of, tensors_of
+from al_plugin.models.network import arrays_of, described, new_network, own_seed, pool_classes, settings_of, tensors_of
 from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import Fitted, TrainingTask
 
@@ -40,7 +40,7 @@ class Unlabelled:
         self._model, self._pool = model, torch.from_numpy(np.ascontiguousarray(task.pool_features))
         self._confidence, self._noise, self._drop = confidence, noise, drop
         self._generator = torch.Generator()
-        self._generator.manual_seed(int(np.random.default_rng([task.seed, 2]).integers(2**31)))
+        self._generator.manual_seed(own_seed(task, 2))
         self._classes = torch.zeros(task.n_classes, dtype=torch.int64)
         self._seen = 0
 

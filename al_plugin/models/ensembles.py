@@ -10,8 +10,15 @@ from torch import Tensor
 
 from al_plugin.axes import Ints
 from al_plugin.models.fit import FitSettings, Step, fit, seeded
-from al_plugin.models.mlp import Mlp
-from al_plugin.models.network import arrays_of, described, new_network, pool_classes, settings_of, tensors_of
+from al_plugin.models.network import (
+    arrays_of,
+    described,
+    new_network,
+    pool_classes,
+    recorded_fit,
+    settings_of,
+    tensors_of,
+)
 from al_plugin.models.recorder import Recorder
 from al_plugin.models.split_head import SplitHead
 from al_plugin.models.task import Fitted, TrainingTask
@@ -137,15 +144,7 @@ def member_seed(task: TrainingTask, member: int) -> int:
 
 def _first(task: TrainingTask, hidden: int, dropout: float, weights: dict[str, np.ndarray]) -> Recorder:
     with seeded(member_seed(task, 0)):
-        model: Mlp = new_network(task, hidden=hidden, dropout=dropout)
-        seen = Recorder(task, lambda: pool_classes(model, task))
-        fit(
-            model,
-            *tensors_of(task),
-            settings_of(task),
-            on_presentation=seen.on_presentation,
-            on_epoch=seen.on_epoch,
-        )
+        model, seen = recorded_fit(task, hidden=hidden, dropout=dropout)
     weights |= arrays_of(model, "members.0.")
     return seen
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from al_plugin.models.fit import Step, cross_entropy, fit, seeded
 from al_plugin.models.forward import forward
 from al_plugin.models.mlp import Mlp
-from al_plugin.models.network import arrays_of, described, new_network, pool_classes, settings_of, tensors_of
+from al_plugin.models.network import arrays_of, described, new_network, own_seed, pool_classes, settings_of, tensors_of
 from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import BATCH, Fitted, TrainingTask
 
@@ -58,7 +58,7 @@ def loss_predicting(
     """Train both together; the module's last act is to predict the loss of the whole pool."""
     torch.set_num_threads(task.threads)
     # Its own seed: the network's draws stay those of a training without a module.
-    with seeded(int(np.random.default_rng([task.seed, 1]).integers(2**31))):
+    with seeded(own_seed(task, 1)):
         module = nn.Sequential(nn.Linear(hidden, 128), nn.ReLU(), nn.Linear(128, 1))
     with seeded(task.seed):
         network = new_network(task, hidden=hidden, dropout=dropout)

@@ -9,18 +9,25 @@ from torch.nn.functional import normalize
 from al_plugin.axes import Floats
 from al_plugin.models.adversarial import (
     RATE,
-    adversary_seed,
     discriminator,
     drawing,
     judged,
     standardising,
     told_apart,
-    unlabeled_rows,
 )
 from al_plugin.models.fit import Step, adamw_update, cross_entropy, fit, seeded
 from al_plugin.models.forward import forward
 from al_plugin.models.mlp import Mlp
-from al_plugin.models.network import arrays_of, described, new_network, pool_classes, settings_of, tensors_of
+from al_plugin.models.network import (
+    arrays_of,
+    described,
+    new_network,
+    own_seed,
+    pool_classes,
+    settings_of,
+    tensors_of,
+    unlabeled_rows,
+)
 from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import Fitted, TrainingTask
 
@@ -68,7 +75,7 @@ def minimax(
     """Train classifier and encoder against each other, then a discriminator on the features they leave."""
     torch.set_num_threads(task.threads)
     rows = unlabeled_rows(task)
-    rng = np.random.default_rng(adversary_seed(task, 3))
+    rng = np.random.default_rng(own_seed(task, 3))
     plays = entropy_weight > 0 and len(rows) > 0
     with seeded(task.seed):
         plain = new_network(task, hidden=hidden, dropout=dropout)
@@ -100,7 +107,7 @@ def _labeled_probability(task: TrainingTask, model: Cosine, rows: np.ndarray, st
     pool = forward(model, task.pool_features)[1]
     if len(rows) == 0:
         return np.full(len(pool), 0.5)
-    standard, seed = standardising(pool), adversary_seed(task, 4)
+    standard, seed = standardising(pool), own_seed(task, 4)
     draw = drawing(forward(model, task.features)[1], pool, rows, task.batch_size, standard, seed)
     with seeded(seed):
         judge = discriminator(pool.shape[1])

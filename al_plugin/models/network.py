@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from al_plugin.axes import Ints
-from al_plugin.models.fit import FitSettings
+from al_plugin.models.fit import FitSettings, fit
 from al_plugin.models.forward import forward
 from al_plugin.models.mlp import Mlp
+from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import TrainingTask
 
 
@@ -20,6 +21,31 @@ def new_network(task: TrainingTask, *, hidden: int, dropout: float) -> Mlp:
         torch.from_numpy(pool.std(axis=0).astype(np.float32)),
     )
     return model
+
+
+def recorded_fit(task: TrainingTask, *, hidden: int, dropout: float) -> tuple[Mlp, Recorder]:
+    """A fresh network fitted to the task, with its dynamics; call inside ``seeded``."""
+    model = new_network(task, hidden=hidden, dropout=dropout)
+    seen = Recorder(task, lambda: pool_classes(model, task))
+    fit(
+        model,
+        *tensors_of(task),
+        settings_of(task),
+        on_presentation=seen.on_presentation,
+        on_epoch=seen.on_epoch,
+    )
+    return model, seen
+
+
+def own_seed(task: TrainingTask, stream: int) -> int:
+    """A seed beside the task's, so that the task network's draws stay as they are."""
+    return int(np.random.default_rng([task.seed, stream]).integers(2**31))
+
+
+def unlabeled_rows(task: TrainingTask) -> Ints:
+    """Pool rows that are not exact copies of a labelled sample: a task does not say more."""
+    labeled = {row.tobytes() for row in task.features}
+    return np.flatnonzero([row.tobytes() not in labeled for row in task.pool_features])
 
 
 def described(task: TrainingTask, kind: str, *, hidden: int, dropout: float) -> dict[str, int | float | str]:

@@ -11,8 +11,7 @@ from al_plugin.math.proxy import rank_correlation
 from al_plugin.models.fit import fit, seeded
 from al_plugin.models.forward import forward
 from al_plugin.models.mlp import Mlp
-from al_plugin.models.network import arrays_of, described, new_network, pool_classes, settings_of, tensors_of
-from al_plugin.models.recorder import Recorder
+from al_plugin.models.network import arrays_of, described, new_network, recorded_fit, settings_of, tensors_of
 from al_plugin.models.task import Fitted, TrainingTask
 
 
@@ -20,15 +19,7 @@ def with_proxy(task: TrainingTask, hidden: int, dropout: float, proxy_hidden: in
     """Train the target, then the proxy from the same seed; ``proxy_correlation`` says how alike they rank."""
     torch.set_num_threads(task.threads)
     with seeded(task.seed):
-        target = new_network(task, hidden=hidden, dropout=dropout)
-        seen = Recorder(task, lambda: pool_classes(target, task))
-        fit(
-            target,
-            *tensors_of(task),
-            settings_of(task),
-            on_presentation=seen.on_presentation,
-            on_epoch=seen.on_epoch,
-        )
+        target, seen = recorded_fit(task, hidden=hidden, dropout=dropout)
     with seeded(task.seed):
         proxy = new_network(task, hidden=proxy_hidden, dropout=dropout)
         fit(proxy, *tensors_of(task), replace(settings_of(task), epochs=proxy_epochs))

@@ -10,20 +10,20 @@ from al_plugin.axes import Floats, Ints
 from al_plugin.math.information import entropy
 from al_plugin.models.fit import fit, seeded
 from al_plugin.models.forward import forward
-from al_plugin.models.network import arrays_of, described, new_network, pool_classes, settings_of, tensors_of
-from al_plugin.models.recorder import Recorder
+from al_plugin.models.network import (
+    arrays_of,
+    described,
+    recorded_fit,
+    settings_of,
+    tensors_of,
+    unlabeled_rows,
+)
 from al_plugin.models.task import Fitted, TrainingTask
 
 
 def certain_positions(log_probs: Floats, threshold: float) -> Ints:
     """Positions of the rows of ``log_probs`` (N, C) with an entropy below ``threshold``, nats."""
     return np.flatnonzero(entropy(log_probs) < threshold)
-
-
-def unlike(positions: Ints, pool: Floats, labeled: Floats) -> Ints:
-    """Those of ``positions`` whose row of ``pool`` is no exact copy of a row of ``labeled``."""
-    known = {row.tobytes() for row in labeled}
-    return np.array([at for at in positions if pool[at].tobytes() not in known], dtype=np.int64)
 
 
 def pseudo_labelled(
@@ -38,18 +38,9 @@ def pseudo_labelled(
     inputs, targets = tensors_of(task)
     labeled = len(targets)
     with seeded(task.seed):
-        model = new_network(task, hidden=hidden, dropout=dropout)
-        seen = Recorder(task, lambda: pool_classes(model, task))
-        fit(
-            model,
-            inputs,
-            targets,
-            settings_of(task),
-            on_presentation=seen.on_presentation,
-            on_epoch=seen.on_epoch,
-        )
+        model, seen = recorded_fit(task, hidden=hidden, dropout=dropout)
         log_probs = forward(model, task.pool_features)[0]
-        pseudo = unlike(certain_positions(log_probs, threshold), task.pool_features, task.features)
+        pseudo = np.intersect1d(certain_positions(log_probs, threshold), unlabeled_rows(task))
 
         def on_presentation(positions: torch.Tensor, logits: torch.Tensor) -> None:
             at, classes = positions.numpy(), logits.argmax(dim=1).numpy()

@@ -28,20 +28,11 @@ def single(
     # torch takes a second to import; reading this strategy's knobs must not.
     import torch
 
-    from al_plugin.models.fit import fit, seeded
-    from al_plugin.models.network import arrays_of, described, new_network, pool_classes, settings_of, tensors_of
-    from al_plugin.models.recorder import Recorder
+    from al_plugin.models.fit import seeded
+    from al_plugin.models.network import arrays_of, described, recorded_fit
 
     torch.set_num_threads(task.threads)
     with seeded(task.seed):
-        model = new_network(task, hidden=hidden, dropout=dropout)
-        seen = Recorder(task, lambda: pool_classes(model, task))
-        fit(
-            model,
-            *tensors_of(task),
-            settings_of(task),
-            on_presentation=seen.on_presentation,
-            on_epoch=seen.on_epoch,
-        )
+        model, seen = recorded_fit(task, hidden=hidden, dropout=dropout)
     network = described(task, "mlp", hidden=hidden, dropout=dropout)
     return Fitted(arrays_of(model), network, seen.curve, seen.forgetting, seen.dispersion)
