@@ -39,9 +39,15 @@ class Merge:
 
 @dataclass(frozen=True)
 class Train:
-    """How the model is fitted. ``strategy`` null: the recipe's. ``dynamics_every`` 0: never."""
+    """How the model is fitted. ``strategy`` null: the recipe's. ``dynamics_every`` 0: never.
+
+    ``network``: auto (cnn for images, mlp otherwise), mlp, linear, cnn, or module:factory of the
+    repository; ``augment``: changes of images in training.
+    """
 
     strategy: str | None = None
+    network: str = "auto"
+    augment: str = "none"
     epochs: int = 30
     batch_size: int = 32
     lr: float = 0.005
@@ -113,9 +119,11 @@ class Params:
         return {"train": self.train.strategy, "score": self.score.strategy, "select": self.select.strategy}
 
 
+NETWORKS = ("auto", "mlp", "linear", "cnn")
 _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "campaign.seed": registry.Range(0, 2**63 - 1),
     "campaign.threads": registry.Range(1, 1024),
+    "train.augment": registry.OneOf(("none", "shift", "shift_flip")),
     "train.epochs": registry.Range(1, None),
     "train.batch_size": registry.Range(1, None),
     "train.lr": registry.Range(1e-12, None),
@@ -254,6 +262,12 @@ def _check_campaign(campaign: Campaign) -> None:
 
 
 def _check_strategies(params: Params) -> None:
+    network = params.train.network
+    if ":" not in network and network not in NETWORKS:
+        raise ParamsError(
+            f"params.yaml sets train.network to {network!r}{near(network, NETWORKS)}",
+            change=f"one of: {', '.join(NETWORKS)}, or module:factory of the repository",
+        )
     registry_names = {stage: getattr(params, stage) for stage in registry.STAGES}
     for stage, section in registry_names.items():
         for name in section.knobs:

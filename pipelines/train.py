@@ -16,9 +16,8 @@ def train_model(params: Params) -> None:
     counts = labeled.per_class(len(classes))
     triple = recipes.resolve(shared.recipe, params.overrides(), counts)
     strategy = registry.load("train", triple.train)
-    task = {
-        name: getattr(params.train, name) for name in ("epochs", "batch_size", "lr", "weight_decay", "dynamics_every")
-    }
+    names = ("network", "augment", "epochs", "batch_size", "lr", "weight_decay", "dynamics_every")
+    task = {name: getattr(params.train, name) for name in names}
     task |= {"threads": shared.threads, "seed": seeds.number(shared.seed, number, "train")}
     evaluation = campaign.read_evaluation(classes, pool)
     trained = train(pool, labeled, evaluation, classes, strategy, task, params.knobs_of(strategy), number)

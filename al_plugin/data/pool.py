@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from al_plugin.axes import Floats, Ints
 from al_plugin.data.arrow import number_column, numbers, string_column, strings
+from al_plugin.data.forms.form import Form
 from al_plugin.errors import DataError
 
 SCHEMA = "pool/1"
@@ -18,12 +19,24 @@ SCHEMA = "pool/1"
 class Pool:
     """Samples of all parts, in part order.
 
-    ``ids`` (N,) of str, ``features`` (N, D) float32, ``parts`` maps part name to its row count.
+    ``ids`` (N,) of str, ``features`` (N, width) float32 or uint8, ``parts`` maps part name to its row
+    count, ``form`` says how the features were made, None for numbers as they are.
     """
 
     ids: NDArray[np.object_]
     features: Floats
     parts: Mapping[str, int]
+    form: Form | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample: (width,), or (channels, height, width) of an image."""
+        return self.features.shape[1:] if self.form is None else self.form.shape
+
+    @property
+    def groups(self) -> int:
+        """Into how many groups of neighbours the features fall that are standardised together."""
+        return self.features.shape[1] if self.form is None else self.form.groups
 
     def __len__(self) -> int:
         """Number of samples, N."""

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from al_plugin.models.body import Network
 from al_plugin.models.fit import Step, cross_entropy, fit, seeded
-from al_plugin.models.mlp import Mlp
 from al_plugin.models.network import arrays_of, described, new_network, own_seed, pool_classes, settings_of, tensors_of
 from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import Fitted, TrainingTask
@@ -36,7 +36,7 @@ class Unlabelled:
     training on labels alone.
     """
 
-    def __init__(self, model: Mlp, task: TrainingTask, confidence: float, noise: float, drop: float) -> None:
+    def __init__(self, model: Network, task: TrainingTask, confidence: float, noise: float, drop: float) -> None:
         self._model, self._pool = model, torch.from_numpy(np.ascontiguousarray(task.pool_features))
         self._confidence, self._noise, self._drop = confidence, noise, drop
         self._generator = torch.Generator()
@@ -48,11 +48,11 @@ class Unlabelled:
         """The consistency loss of ``samples`` rows of the pool, drawn with replacement."""
         model = self._model
         drawn = torch.randint(len(self._pool), (samples,), generator=self._generator)
-        rows = (self._pool[drawn] - model.mean) / model.scale
+        rows = model.standardised(self._pool[drawn])
         views = torch.cat([rows, strong_view(rows, self._noise, self._drop, self._generator)])
         was_training = model.training
         model.eval()
-        weak, strong = model.head(model.trunk(views)).chunk(2)
+        weak, strong = model.head(model.embed(views)).chunk(2)
         model.train(was_training)
         value, confident = consistency_loss(weak, strong, self._confidence)
         self._classes += weak.argmax(dim=1)[confident].bincount(minlength=len(self._classes))

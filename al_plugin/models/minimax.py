@@ -15,9 +15,9 @@ from al_plugin.models.adversarial import (
     standardising,
     told_apart,
 )
+from al_plugin.models.body import Network
 from al_plugin.models.fit import Step, adamw_update, cross_entropy, fit, seeded
 from al_plugin.models.forward import forward
-from al_plugin.models.mlp import Mlp
 from al_plugin.models.network import (
     arrays_of,
     described,
@@ -32,15 +32,17 @@ from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import Fitted, TrainingTask
 
 
-class Cosine(Mlp):
-    """A perceptron whose logits are Wᵀ f / (|f| T), f the hidden layer: no bias, cosines up to |W_c|.
+class Cosine(Network):
+    """A network whose logits are Wᵀ f / (|f| T), f the hidden layer: no bias, cosines up to |W_c|.
 
     ``features`` gives f / (|f| T), so the head reads as a plain linear layer.
     """
 
-    def __init__(self, width: int, classes: int, *, hidden: int, dropout: float, temperature: float) -> None:
-        super().__init__(width, classes, hidden=hidden, dropout=dropout)
-        self.head = nn.Linear(hidden, classes, bias=False)
+    def __init__(self, plain: Network, *, temperature: float) -> None:
+        head = nn.Linear(plain.head.in_features, plain.head.out_features, bias=False)
+        super().__init__(len(plain.mean), plain.trunk, head, dropout=plain.drop.p)
+        self.standardise(plain.mean, plain.scale)
+        self.augment = plain.augment
         self.temperature = temperature
 
     def features(self, inputs: Tensor) -> Tensor:
@@ -78,9 +80,7 @@ def minimax(
     rng = np.random.default_rng(own_seed(task, 3))
     plays = entropy_weight > 0 and len(rows) > 0
     with seeded(task.seed):
-        plain = new_network(task, hidden=hidden, dropout=dropout)
-        model = Cosine(task.features.shape[1], task.n_classes, hidden=hidden, dropout=dropout, temperature=temperature)
-        model.standardise(plain.mean, plain.scale)
+        model = Cosine(new_network(task, hidden=hidden, dropout=dropout), temperature=temperature)
         seen = Recorder(task, lambda: pool_classes(model, task))
 
         def loss(step: Step) -> Tensor:

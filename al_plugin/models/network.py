@@ -5,25 +5,24 @@ import torch
 from torch import Tensor, nn
 
 from al_plugin.axes import Ints
+from al_plugin.math.moments import moments
+from al_plugin.models.body import Network, build
 from al_plugin.models.fit import FitSettings, fit
 from al_plugin.models.forward import forward
-from al_plugin.models.mlp import Mlp
 from al_plugin.models.recorder import Recorder
-from al_plugin.models.task import TrainingTask
+from al_plugin.models.task import Description, TrainingTask
 
 
-def new_network(task: TrainingTask, *, hidden: int, dropout: float) -> Mlp:
-    """A fresh perceptron whose buffers standardise by the pool; draws from torch's generator."""
-    model = Mlp(task.features.shape[1], task.n_classes, hidden=hidden, dropout=dropout)
-    pool = task.pool_features.astype(np.float64)
-    model.standardise(
-        torch.from_numpy(pool.mean(axis=0).astype(np.float32)),
-        torch.from_numpy(pool.std(axis=0).astype(np.float32)),
-    )
+def new_network(task: TrainingTask, *, hidden: int, dropout: float) -> Network:
+    """A fresh network of the task's body whose buffers standardise by the pool; draws from torch's generator."""
+    width = task.features.shape[1]
+    model = build(task.body, width, task.n_classes, hidden=hidden, dropout=dropout)
+    mean, deviation = moments(task.pool_features, task.body.groups or width)
+    model.standardise(torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(deviation.astype(np.float32)))
     return model
 
 
-def recorded_fit(task: TrainingTask, *, hidden: int, dropout: float) -> tuple[Mlp, Recorder]:
+def recorded_fit(task: TrainingTask, *, hidden: int, dropout: float) -> tuple[Network, Recorder]:
     """A fresh network fitted to the task, with its dynamics; call inside ``seeded``."""
     model = new_network(task, hidden=hidden, dropout=dropout)
     seen = Recorder(task, lambda: pool_classes(model, task))
@@ -48,10 +47,16 @@ def unlabeled_rows(task: TrainingTask) -> Ints:
     return np.flatnonzero([row.tobytes() not in labeled for row in task.pool_features])
 
 
-def described(task: TrainingTask, kind: str, *, hidden: int, dropout: float) -> dict[str, int | float | str]:
+def described(task: TrainingTask, kind: str, *, hidden: int, dropout: float) -> Description:
     """The card's description, from which ``restore`` rebuilds the network."""
-    width = task.features.shape[1]
-    return {"kind": kind, "width": width, "classes": task.n_classes, "hidden": hidden, "dropout": dropout}
+    return {
+        "kind": kind,
+        "body": task.body.name,
+        "shape": list(task.body.shape or task.features.shape[1:]),
+        "classes": task.n_classes,
+        "hidden": hidden,
+        "dropout": dropout,
+    }
 
 
 def settings_of(task: TrainingTask) -> FitSettings:
@@ -64,7 +69,7 @@ def tensors_of(task: TrainingTask) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(task.features), torch.from_numpy(task.labels)
 
 
-def pool_classes(model: Mlp, task: TrainingTask) -> Ints:
+def pool_classes(model: Network, task: TrainingTask) -> Ints:
     """Predicted class of every pool sample, (N,)."""
     classes: Ints = forward(model, task.pool_features)[0].argmax(axis=1)
     return classes

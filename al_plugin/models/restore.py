@@ -7,6 +7,7 @@ whole networks under ``members.k.``, ``split_head`` one trunk with heads under `
 ``proxy`` the target under the plain names and the network that scores in its place under ``proxy.``.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from al_plugin.axes import Floats
 
 if TYPE_CHECKING:
-    from al_plugin.models.mlp import Mlp
+    from al_plugin.models.body import Network
 
 Weights = Mapping[str, np.ndarray]
 HEAD = ("head.weight", "head.bias")
@@ -67,21 +68,27 @@ def is_committee(card: Mapping[str, Any]) -> bool:
     return card["network"]["kind"] in ("ensemble", "split_head", "variational")
 
 
-def rebuild(card: Mapping[str, Any], weights: Weights) -> "Mlp":
+def rebuild(card: Mapping[str, Any], weights: Weights) -> "Network":
     """The module of one network."""
     # torch takes a second to import: round 0 has no model and does without.
     import torch
 
-    from al_plugin.models.mlp import Mlp
+    from al_plugin.models.body import build
+    from al_plugin.models.task import Body
 
     network = card["network"]
-    form = {"hidden": network["hidden"], "dropout": network["dropout"]}
+    shape = tuple(network["shape"])
+    model = build(
+        Body(network["body"], shape),
+        math.prod(shape),
+        network["classes"],
+        hidden=network["hidden"],
+        dropout=network["dropout"],
+    )
     if network["kind"] == "cosine":
         from al_plugin.models.minimax import Cosine
 
-        model: Mlp = Cosine(network["width"], network["classes"], **form, temperature=network["temperature"])
-    else:
-        model = Mlp(network["width"], network["classes"], **form)
+        model = Cosine(model, temperature=network["temperature"])
     model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
     return model
 

@@ -12,11 +12,29 @@ from al_plugin.math.dynamics import DispersionStream, ForgettingStream
 BATCH = 1024
 
 
+# What ``restore`` rebuilds a network from, as JSON.
+Description = dict[str, int | float | str | list[int]]
+
+
+@dataclass(frozen=True)
+class Body:
+    """Which network: ``name`` is mlp, linear, cnn or module:factory.
+
+    ``shape`` of one sample, () for (width,); ``groups``: features standardised together, channel by
+    channel of the shape, 0 for every feature by itself; ``augment``: see models.augment.
+    """
+
+    name: str = "mlp"
+    shape: tuple[int, ...] = ()
+    groups: int = 0
+    augment: str = "none"
+
+
 @dataclass(frozen=True)
 class TrainingTask:
     """One training.
 
-    ``features`` (L, width) and ``labels`` (L,) are the labelled samples, ``pool_features``
+    ``features`` (L, width; float32 or uint8) and ``labels`` (L,) are the labelled samples, ``pool_features``
     (N, width) the whole pool (for standardising, and for its label dispersion every
     ``dynamics_every`` epochs, 0: never). ``round`` counts the rounds of the campaign from 0.
     """
@@ -33,6 +51,7 @@ class TrainingTask:
     threads: int
     seed: int
     round: int = 0
+    body: Body = field(default_factory=Body)
 
 
 @dataclass(frozen=True)
@@ -47,7 +66,7 @@ class Fitted:
     """
 
     weights: Mapping[str, np.ndarray]
-    network: Mapping[str, int | float | str]
+    network: Description
     curve: Mapping[str, list[float]]
     forgetting: ForgettingStream
     dispersion: DispersionStream

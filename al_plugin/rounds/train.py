@@ -12,7 +12,7 @@ from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Evaluation, Labeled
 from al_plugin.errors import DataError
 from al_plugin.models.restore import model_signals
-from al_plugin.models.task import Fitted, TrainingTask
+from al_plugin.models.task import Body, Fitted, TrainingTask
 from al_plugin.rounds.evaluate import evaluate
 from al_plugin.strategies.registry import Strategy
 
@@ -70,9 +70,9 @@ def train(
 ) -> Trained:
     """Fit the strategy on the labelled samples and measure it on the evaluation set.
 
-    ``task`` holds the settings of ``TrainingTask`` beside the data. Without labels the card says
-    ``fitted: false``, weights are empty and metrics null. One class alone cannot be learned, but
-    is fitted all the same: the next query brings others.
+    ``task`` holds the settings of ``TrainingTask`` beside the data, ``network`` and ``augment``.
+    Without labels the card says ``fitted: false``, weights are empty and metrics null. One class
+    alone cannot be learned, but is fitted all the same: the next query brings others.
     """
     if evaluation.features.shape[1] != pool.features.shape[1]:
         raise DataError(
@@ -88,7 +88,8 @@ def train(
             pool_features=pool.features,
             n_classes=len(classes),
             round=round_number,
-            **task,
+            body=_body(pool, task),
+            **{name: value for name, value in task.items() if name not in ("network", "augment")},
         ),
         **knobs,
     )
@@ -111,6 +112,14 @@ def train(
         _forgetting(fitted, labeled, classes),
         _pool_dynamics(fitted, pool, classes),
     )
+
+
+def _body(pool: Pool, task: Mapping[str, Any]) -> Body:
+    """The network that was asked for; ``auto``: a small convolutional one for images, else a perceptron."""
+    name = task.get("network", "auto")
+    if name == "auto":
+        name = "cnn" if len(pool.shape) == 3 else "mlp"
+    return Body(name, pool.shape, pool.groups, task.get("augment", "none"))
 
 
 def _card(

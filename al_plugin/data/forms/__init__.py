@@ -1,0 +1,1 @@
+"""From a pool part of any kind to an array of numbers."""
