@@ -9,6 +9,8 @@ from al_plugin.data.arrow import numbers, strings
 from al_plugin.data.forms.part import Part, first_ids
 from al_plugin.errors import DataError
 
+# Differences of two such numbers are finite in float32.
+_LARGEST = 1e38
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
@@ -54,8 +56,7 @@ def values(column: pa.ChunkedArray, name: str, part: Part) -> tuple[Floats, NDAr
     found = np.frombuffer(whole.buffers()[1] or b"", dtype=np.float64, count=len(whole) + whole.offset)[whole.offset :]
     missing |= np.isnan(found) & ~missing
     cells = np.where(missing, 0, found) / days
-    with np.errstate(over="ignore"):
-        _refuse(~np.isfinite(cells.astype(np.float32)), "numbers that are not finite in float32", name, part)
+    _refuse(~(np.abs(cells) <= _LARGEST), f"numbers that are infinite or beyond {_LARGEST:.0e}", name, part)
     return cells, missing
 
 

@@ -90,9 +90,7 @@ def from_json(document: Mapping[str, Any]) -> Form:
     except (KeyError, TypeError) as error:
         raise DataError(f"the model card holds no {SCHEMA} ({error!r})", change="train again") from error
     if not known:
-        raise DataError(
-            f"the model card holds {document['schema']} of {form.kind!r}, not {SCHEMA}", change="train again"
-        )
+        raise DataError(f"the model card holds {document['schema']} of {form.kind!r}", change="train again")
     return form
 
 

@@ -95,20 +95,22 @@ def _files(part: Part) -> Iterator[tuple[int, bytes]]:
     for row, (uri, digest) in enumerate(zip(strings(column), promised, strict=True)):
         if not uri:
             raise _error(part, row, "has no uri")
-        content = part.read(safe_uri(uri))
-        if digest and sha256(content).hexdigest() != digest:
+        content = part.read(_each(part, row, uri, safe_uri))
+        if digest and sha256(content).hexdigest() != str(digest).lower():
             raise _error(part, row, f"has an image {uri!r} that differs from its sha256")
         yield row, content
 
 
-def _each(part: Part, row: int, content: bytes, work: Callable[[bytes], Any]) -> Any:
+def _each(part: Part, row: int, held: Any, work: Callable[[Any], Any]) -> Any:
+    """What ``work`` makes of one sample's cell; its DataError is told with the sample's id."""
     try:
-        return work(content)
+        return work(held)
     except DataError as error:
-        raise _error(part, row, error.found) from error
+        raise _error(part, row, error.found, error.change) from error
 
 
-def _error(part: Part, row: int, found: str) -> DataError:
+def _error(part: Part, row: int, found: str, change: str = "") -> DataError:
     return DataError(
-        f"{part.where}: sample {first_ids(part, [row])} {found}", change="replace the image or drop the sample"
+        f"{part.where}: sample {first_ids(part, [row])} {found}",
+        change=change or "replace the image or drop the sample",
     )

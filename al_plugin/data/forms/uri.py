@@ -17,7 +17,7 @@ def safe_uri(uri: str) -> str:
     unsafe = uri.startswith("/") or ".." in steps or "\\" in uri or "\0" in uri or _SCHEME.match(uri)
     if unsafe or not steps:
         raise DataError(
-            f"uri {uri!r} is not a relative path below the part's folder",
+            f"has uri {uri!r}, not a relative path below the part's folder",
             change="write paths such as images/0001.png",
         )
     return "/".join(steps)
