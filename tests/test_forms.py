@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -182,3 +184,17 @@ def test_a_safe_uri_stays_below_its_folder(uri: str) -> None:
     steps = safe.split("/")
     assert all(step not in ("", ".", "..") for step in steps)
     assert safe_uri(safe) == safe
+
+
+@pytest.mark.parametrize("kind", ["vector", "text", "table", "image"])
+def test_the_examples_of_the_documentation(kind: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for i in range(2):
+        (tmp_path / f"photos/{i}.png").write_bytes(png(np.full((4, 4), i, np.uint8)))
+    text = (ROOT / "docs/data.md").read_text()
+    exec(text.split(f"<!-- tested: {kind} -->")[1].split("```python\n")[1].split("```")[0], {})
+    held = Part(pq.read_table("part-00000.parquet"), "p")
+    form = forms.fit([held], Settings())
+    assert form.kind == kind
+    assert forms.encode(form, held).shape == (held.table.num_rows, np.prod(form.shape))

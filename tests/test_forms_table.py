@@ -51,15 +51,14 @@ def table(rows: list[dict], order: list[str]) -> Part:
 def test_beside_plain_python(data: st.DataObject) -> None:
     names = ["words1", "number1", "number2", "words2"]
     row = st.fixed_dictionaries({name: CELLS[name[:-1]] for name in names})
-    pool = data.draw(st.lists(row, min_size=1, max_size=6)) + [
-        dict.fromkeys(names, 0.5) | {"words1": "a", "words2": "b"}
-    ]
+    pool = data.draw(st.lists(row, max_size=6))
+    pool.append(dict.fromkeys(names, 0.5) | {"words1": "a", "words2": "b"})
     new = data.draw(st.lists(row, max_size=4))
     order = data.draw(st.permutations(names))
     form = fitted(table(pool, names))
     assert form == fitted(table(pool, order))
     for rows in (pool, new):
-        expected = np.array(by_hand(pool, rows), dtype=np.float32).reshape(len(rows), -1)
+        expected = np.array(by_hand(pool, rows), dtype=np.float32)
         if rows:
             np.testing.assert_array_equal(forms.encode(form, table(rows, order)), expected)
 
@@ -73,7 +72,7 @@ def test_numbers_of_every_type() -> None:
         "decimal": pa.array([Decimal("1.5"), Decimal("2.5")]),
         "date": pa.array([dt.date(1970, 1, 2), dt.date(1969, 12, 31)]),
         "date64": pa.array([dt.date(1970, 1, 2), dt.date(1969, 12, 31)], pa.date64()),
-        "time": pa.array([dt.datetime(1970, 1, 1, 12), dt.datetime(1970, 1, 2, 12)]),
+        "time": pa.array([43_200, 129_600], pa.timestamp("s")),
         "zone": pa.array([0, 86_400_000], pa.timestamp("ms", tz="Asia/Tokyo")),
     }
     means = {"int": 2, "uint": 2, "half": 2, "flag": 0.5, "decimal": 2, "date": 0, "date64": 0, "time": 1, "zone": 0.5}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import unicodedata
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -52,7 +53,7 @@ def by_hand(text: str, width: int) -> list[float]:
     # A word's hash is the polynomial times the base, once more than its n-gram of characters.
     whole = [polynomial([*codes, 0]) for codes in padded]
     hashes = [mixed(value, 1) for value in whole]
-    hashes += [mixed(polynomial(list(pair)), 2) for pair in zip(whole, whole[1:], strict=False)]
+    hashes += [mixed(polynomial(list(pair)), 2) for pair in pairwise(whole)]
     for codes in padded:
         for n in (3, 4, 5):
             hashes += [mixed(polynomial(codes[i : i + n]), 256 + n) for i in range(len(codes) - n + 1)]
