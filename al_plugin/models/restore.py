@@ -4,7 +4,8 @@
 whole networks under ``members.k.``, ``split_head`` one trunk with heads under ``heads.k.``,
 ``variational`` means under the plain names and ``rho`` beside them (scale = log(1 + e^rho)),
 ``cosine`` one network whose embeddings have length 1 / temperature and whose head has no bias,
-``proxy`` the target under the plain names and the network that scores in its place under ``proxy.``.
+``proxy`` the target under the plain names and the network that scores in its place under ``proxy.``,
+``estimator`` a classifier of scikit-learn's kind in skops' format, ``forest`` trees as arrays.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,7 @@ def posterior_members(
 
 def is_committee(card: Mapping[str, Any]) -> bool:
     """Whether posterior samples are whole networks rather than draws of the last layer."""
-    return card["network"]["kind"] in ("ensemble", "split_head", "variational")
+    return card["network"]["kind"] in ("ensemble", "split_head", "variational", "forest")
 
 
 def rebuild(card: Mapping[str, Any], weights: Weights) -> "Mlp":
@@ -91,6 +92,14 @@ def model_signals(card: Mapping[str, Any], weights: Weights, features: Floats) -
 
     A committee's are the log of its mean probabilities, and the embeddings of its first member.
     """
+    if card["network"]["kind"] == "estimator":
+        from al_plugin.models.estimator import estimator_signals
+
+        return estimator_signals(card, weights, features)
+    if card["network"]["kind"] == "forest":
+        from al_plugin.models.forest import forest_signals
+
+        return forest_signals(card, weights, features)
     log_probs, embeddings = _forwards(card, members(card, weights), features)
     if len(log_probs) == 1:
         return log_probs[0], embeddings
@@ -99,7 +108,11 @@ def model_signals(card: Mapping[str, Any], weights: Weights, features: Floats) -
 
 
 def member_log_probs(card: Mapping[str, Any], networks: Sequence[Weights], features: Floats) -> Floats:
-    """Log-probabilities (T, N, C) of each network, float32."""
+    """Log-probabilities (T, N, C) of each network, float32; a forest's networks are its trees."""
+    if card["network"]["kind"] == "forest":
+        from al_plugin.models.forest import tree_log_probs
+
+        return tree_log_probs(card, networks[0], features)
     return np.stack(_forwards(card, networks, features)[0])
 
 
