@@ -1,5 +1,6 @@
 """Decision trees as arrays: walk them, and floor the probabilities of what they never saw."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,26 +28,37 @@ class Trees:
     threshold: Floats
     value: Floats
 
-    def leaves(self, features: Floats) -> Ints:
-        """Node in which each tree's walk of each row ends, (T, N)."""
-        rows = np.arange(len(features))
-        node: Ints = np.repeat(self.roots[:, None], len(features), axis=1)
-        while True:
-            goes_left = features[rows, self.feature[node]] <= self.threshold[node]
-            after = np.where(goes_left, self.left[node], self.right[node])
-            if np.array_equal(after, node):
-                return node
-            node = after
+    def leaves(self, features: Floats) -> Iterator[tuple[slice, Ints]]:
+        """Blocks of rows (N, width) float32, and the node in which each tree's walk of each row ends, (T, rows)."""
+        # Indices of the machine's own width and comparisons in float32 are fastest; both are exact.
+        feature, threshold = self.feature.astype(np.intp), rounded_down(self.threshold)
+        children = np.stack([self.left, self.right], axis=1).astype(np.intp).ravel()
+        for start in range(0, len(features), _ROWS):
+            block = np.ascontiguousarray(features[start : start + _ROWS], dtype=np.float32)
+            flat, first = block.ravel(), np.arange(len(block)) * features.shape[1]
+            node: Ints = np.repeat(self.roots.astype(np.intp)[:, None], len(block), axis=1)
+            while True:
+                goes_right = flat.take(feature.take(node) + first) > threshold.take(node)
+                after = children.take(2 * node + goes_right)
+                if np.array_equal(after, node):
+                    break
+                node = after
+            yield slice(start, start + len(block)), node
+
+
+def rounded_down(values: Floats) -> Floats:
+    """The largest float32 that is at most each float64: x <= v holds for the same x of float32."""
+    near: Floats = values.astype(np.float32)
+    return np.where(near > values, np.nextafter(near, np.float32(-np.inf)), near)
 
 
 def mean_probabilities(trees: Trees, features: Floats) -> Floats:
     """Mean over trees of the class shares in the leaf that a row reaches: (N, S) of features (N, width)."""
     found = np.zeros((len(features), trees.value.shape[1]))
-    for start in range(0, len(features), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for rows, leaves in trees.leaves(features):
         # Tree by tree: T x N x S is never held, and the order of the sum is fixed.
-        for leaves in trees.leaves(features[rows]):
-            found[rows] += trees.value[leaves]
+        for leaf in leaves:
+            found[rows] += trees.value[leaf]
     found /= len(trees.roots)
     return found
 
@@ -54,9 +66,8 @@ def mean_probabilities(trees: Trees, features: Floats) -> Floats:
 def tree_probabilities(trees: Trees, features: Floats) -> Floats:
     """Class shares in the leaf that a row reaches in each tree: (T, N, S) of features (N, width)."""
     found = np.empty((len(trees.roots), len(features), trees.value.shape[1]))
-    for start in range(0, len(features), _ROWS):
-        rows = slice(start, start + _ROWS)
-        found[:, rows] = trees.value[trees.leaves(features[rows])]
+    for rows, leaves in trees.leaves(features):
+        found[:, rows] = trees.value[leaves]
     return found
 
 
