@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 
 from al_plugin import layout, store
 from al_plugin.axes import Ints
-from al_plugin.config import Data
+from al_plugin.config import Params
 from al_plugin.data.arrow import numbers
-from al_plugin.data.forms.form import Settings
+from al_plugin.data.forms.part import Part, Settings
 from al_plugin.data.pool import Pool, column_of_ids, labels_of, pool_of, refuse_overlap
 from al_plugin.data.sets import Evaluation, Inputs, Labeled, Model, Scoreboard
 from al_plugin.errors import DataError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
-from al_plugin.parts import read_parts
+from al_plugin.parts import embedded, read_parts
 from al_plugin.signals import SIGNALS
 
 _ADD_POOL = "put parquet files with sample_id and features into data/pool and track them: dvc add data/pool"
@@ -38,13 +38,16 @@ class Targets:
     seed: int
 
 
-def read_pool(data: Data) -> Pool:
+def read_pool(params: Params) -> Pool:
     """The whole pool, as numbers."""
-    return pool_of(read_parts(layout.POOL, "pool part", _ADD_POOL, data.encoder), _settings(data))
+    settings = Settings(image_size=params.data.image_size, text_features=params.data.text_features)
+    return pool_of(_parts(layout.POOL, "pool part", _ADD_POOL, params), settings)
 
 
-def _settings(data: Data) -> Settings:
-    return Settings(image_size=data.image_size, text_features=data.text_features)
+def _parts(folder: str, what: str, made_by: str, params: Params) -> dict[str, Part]:
+    parts = read_parts(folder, what, made_by)
+    name, threads = params.data.encoder, params.campaign.threads
+    return parts if name is None else {key: embedded(part, name, threads) for key, part in parts.items()}
 
 
 def read_pool_ids() -> set[str]:
@@ -86,15 +89,13 @@ def read_labeled(classes: tuple[str, ...]) -> Labeled:
     return Labeled(table.column("sample_id").to_pylist(), labels_of(table, classes, layout.LABELED))
 
 
-def read_evaluation(classes: tuple[str, ...], pool: Pool, data: Data) -> Evaluation:
+def read_evaluation(params: Params, pool: Pool) -> Evaluation:
     """The evaluation set, made numbers as the pool is; DataError if it shares a sample with the pool."""
-    parts = read_parts(layout.EVAL, "evaluation part", _ADD_EVAL, data.encoder)
+    parts, classes = _parts(layout.EVAL, "evaluation part", _ADD_EVAL, params), params.campaign.classes
     for part in parts.values():
         refuse_overlap(pool.ids, column_of_ids(part.table, part.where))
-    features, labels = (
-        np.concatenate([pool.encoded(part) for part in parts.values()]),
-        np.concatenate([labels_of(part.table, classes, part.where) for part in parts.values()]),
-    )
+    features = np.concatenate([pool.encoded(part) for part in parts.values()])
+    labels = np.concatenate([labels_of(part.table, classes, part.where) for part in parts.values()])
     if len(labels) == 0:
         raise DataError(f"{layout.EVAL} is empty", change=_ADD_EVAL)
     return Evaluation(features, labels)
@@ -130,20 +131,20 @@ def read_model() -> Model:
     return Model(read_card(), read_weights(), {name: numbers(column) for name, column in columns.items()})
 
 
-def read_inputs(
-    named: Collection[str], classes: tuple[str, ...], data: Data, labeled: Labeled, targets: Targets
-) -> Inputs:
+def read_inputs(named: Collection[str], params: Params, labeled: Labeled, targets: Targets) -> Inputs:
     """Pool and labelled set, with the target inputs and the annotations where a strategy names them."""
-    pool = read_pool(data)
-    at = read_targets(targets, pool, data) if "target_mc_log_probs" in named else None
-    return Inputs(pool, labeled, at, read_annotations(classes, pool) if "annotations" in named else None)
+    pool = read_pool(params)
+    at = read_targets(targets, pool, params) if "target_mc_log_probs" in named else None
+    return Inputs(
+        pool, labeled, at, read_annotations(params.campaign.classes, pool) if "annotations" in named else None
+    )
 
 
-def read_targets(asked: Targets, pool: Pool, data: Data) -> np.ndarray:
+def read_targets(asked: Targets, pool: Pool, params: Params) -> np.ndarray:
     """Samples (M, width) that stand for what the model will meet, drawn by id and seed."""
     ids, features = pool.ids, pool.features
     if asked.folder != layout.POOL:
-        parts = read_parts(asked.folder, "target part", _ADD_TARGETS, data.encoder)
+        parts = _parts(asked.folder, "target part", _ADD_TARGETS, params)
         ids = np.concatenate([column_of_ids(part.table, part.where) for part in parts.values()])
         features = np.concatenate([pool.encoded(part) for part in parts.values()])
     keys = mixed_keys(id_hashes(ids), asked.seed)

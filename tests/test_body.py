@@ -152,7 +152,7 @@ def test_a_bare_linear_layer_is_a_network_whose_embedding_is_its_input(repositor
         ("own_networks:Headless", "no linear head"),
         ("own_networks:Flat", r"cannot take samples of shape \(2, 8, 8\)"),
         ("own_networks:nothing", "made a NoneType, not a torch.nn.Module"),
-        ("own_networks:constant", "cannot be called"),
+        ("own_networks:constant", "is not a class or function"),
         ("own_networks:absent", "cannot be imported"),
         ("absent_module:Net", "cannot be imported"),
     ],

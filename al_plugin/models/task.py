@@ -98,7 +98,7 @@ class Fitted:
     """
 
     weights: Mapping[str, np.ndarray]
-    network: Description
+    network: Mapping[str, int | float | str | list[int]]
     curve: Mapping[str, list[float]]
     forgetting: ForgettingStream
     dispersion: DispersionStream

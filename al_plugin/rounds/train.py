@@ -169,13 +169,14 @@ _DYNAMICS = (
 
 def _summary(fitted: Fitted) -> dict[str, float | int | None]:
     forgetting = fitted.forgetting
+    presented = bool(forgetting.presented.any())
     recorded = fitted.dispersion.epochs > 0
     dispersion = fitted.dispersion.dispersion()
     values: tuple[float | int | None, ...] = (
-        float(forgetting.forgotten.mean()),
-        int(forgetting.forgotten.max()),
-        float(forgetting.unforgettable.mean()),
-        int(forgetting.never_learned.sum()),
+        float(forgetting.forgotten.mean()) if presented else None,
+        int(forgetting.forgotten.max()) if presented else None,
+        float(forgetting.unforgettable.mean()) if presented else None,
+        int(forgetting.never_learned.sum()) if presented else None,
         float(dispersion.mean()) if recorded else None,
         float(dispersion.max()) if recorded else None,
     )
@@ -183,6 +184,9 @@ def _summary(fitted: Fitted) -> dict[str, float | int | None]:
 
 
 def _forgetting(stream: ForgettingStream, labeled: Labeled, classes: tuple[str, ...]) -> pa.Table:
+    """One row per labelled sample; none where the method presents no samples in turn."""
+    if not stream.presented.any():
+        return FORGETTING.empty_table()
     return pa.table(
         [
             string_column(labeled.sample_ids),

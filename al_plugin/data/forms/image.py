@@ -26,7 +26,7 @@ def fit(parts: Sequence[Part], size: int) -> Form:
     shapes = {_shape(part.array, part.where) for part in filled if part.array is not None}
     files = [part for part in filled if part.array is None]
     if files:
-        grey = all(_each(part, row, content, is_grey) for part in files for row, content in _contents(part))
+        grey = all(_each(part, row, content, is_grey) for part in files for row, content in contents(part))
         shapes.add((1 if grey else 3, size, size))
     if len(shapes) > 1:
         raise DataError(
@@ -43,7 +43,7 @@ def encode(form: Form, part: Part) -> Bytes:
     rows = part.table.num_rows
     if part.array is None:
         out: Bytes = np.empty((rows, channels, height, width), dtype=np.uint8)
-        for row, content in _contents(part):
+        for row, content in contents(part):
             out[row] = _each(part, row, content, lambda held: pixels(held, channels, (width, height)))
         return out.reshape(rows, channels * height * width)
     if rows and _shape(part.array, part.where) != form.shape:
@@ -68,7 +68,7 @@ def _shape(array: np.ndarray, where: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _contents(part: Part) -> Iterator[tuple[int, bytes]]:
+def contents(part: Part) -> Iterator[tuple[int, bytes]]:
     """Row and file content of every image."""
     if "image" not in part.table.column_names:
         yield from _files(part)

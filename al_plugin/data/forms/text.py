@@ -31,20 +31,20 @@ def encode(form: Form, part: Part) -> Floats:
     words, characters = form.details["words"], form.details["characters"]
     out = np.zeros((part.table.num_rows, width), dtype=np.float32)
 
-    for rows, counts in counted(texts_of(part), width, words, characters):
+    texts = [unicodedata.normalize("NFKC", text).lower() for text in texts_of(part)]
+    for rows, counts in counted(texts, width, words, characters):
         _write_unit(counts, out[rows])
     return out
 
 
 def texts_of(part: Part) -> Sequence[str]:
-    """Column ``text``, normalised (NFKC) and in lower case, or DataError."""
+    """Column ``text`` as it stands, or DataError where a cell is empty."""
     column = part.table.column("text")
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         raise DataError(f"{part.where}: text holds {column.type}, not strings", change="write texts as strings")
-    raw = strings(column)
-    texts = ["" if text is None else unicodedata.normalize("NFKC", text).lower() for text in raw]
+    texts = ["" if text is None else text for text in strings(column)]
     empty = [row for row, text in enumerate(texts) if not text.strip()]
     if empty:
         raise DataError(
