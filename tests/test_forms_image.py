@@ -158,6 +158,13 @@ def test_any_cut_of_a_file_is_one_line() -> None:
     assert told == sum(len(range(1, len(c), 7)) for c in CUT)
 
 
+@pytest.mark.parametrize("kind", ["EPS", "ICNS", "TGA"])
+def test_other_formats_are_not_even_tried(kind: str) -> None:
+    content = saved(Image.new("RGB", (16, 16)), kind)
+    assert Image.open(io.BytesIO(content)).format == kind
+    refused(lambda: encoded(content), "sample s0 is no image of PNG")
+
+
 def test_the_bound_on_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture, "MAX_PIXELS", 47)
     refused(lambda: encoded(png(GREY)), "8 x 6 pixels")
