@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from al_plugin import layout, store
 from al_plugin.axes import Floats, Ints
 from al_plugin.data.arrow import numbers
-from al_plugin.data.pool import Pool, column_of_ids, features_of, labels_of, pool_of, refuse_overlap
+from al_plugin.data.forms.vector import features_of
+from al_plugin.data.pool import Pool, column_of_ids, labels_of, pool_of, refuse_overlap
 from al_plugin.data.sets import Evaluation, Inputs, Labeled, Model, Scoreboard
 from al_plugin.errors import DataError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys

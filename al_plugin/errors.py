@@ -4,6 +4,7 @@ AlError
 ├── ParamsError        params.yaml: unknown key, wrong type, impossible value
 ├── StrategyError      a strategy is unknown, cannot run here, or broke its promise
 │   └── SignalError    a signal is missing, has the wrong shape, or is not finite
+├── ModelError         a network does not fit the data, or is none
 ├── DataError          pool, evaluation set or a stage's input is not as promised
 ├── LabelError         a label batch, a query or a label round is not as promised
 ├── CampaignError      the repository: no Git, no DVC, not a campaign, files in the way
@@ -35,6 +36,10 @@ class StrategyError(AlError):
 
 class SignalError(StrategyError):
     """A signal is missing, has the wrong shape, or holds values that are not finite."""
+
+
+class ModelError(AlError):
+    """A network is not one, or does not fit the data."""
 
 
 class DataError(AlError):

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from al_plugin.checks.train import _task
 from al_plugin.models.adversarial import VariationalAutoencoder, drawn, told_apart
+from al_plugin.models.body import perceptron
 from al_plugin.models.fit import fit, seeded
 from al_plugin.models.minimax import Cosine, Reversal, negative_entropy
 from al_plugin.models.network import new_network, settings_of, tensors_of, unlabeled_rows
@@ -113,7 +114,7 @@ def test_the_adversary_hides_the_difference():
 
 def cosine_net() -> tuple[Cosine, torch.Tensor]:
     torch.manual_seed(1)
-    return Cosine(4, 3, hidden=6, dropout=0.0, temperature=0.5), torch.randn(8, 4)
+    return Cosine(perceptron(4, 3, hidden=6, dropout=0.0), temperature=0.5), torch.randn(8, 4)
 
 
 def entropy_gradients(model: Cosine, inputs: torch.Tensor, *, reverse: bool) -> dict[str, torch.Tensor]:
@@ -169,9 +170,7 @@ def test_probabilities_are_the_softmax_of_cosines():
 def test_without_the_entropy_it_is_plain_cross_entropy_training(dropout):
     task = _task()
     with seeded(task.seed):
-        plain = new_network(task, hidden=128, dropout=dropout)
-        model = Cosine(4, 3, hidden=128, dropout=dropout, temperature=0.05)
-        model.standardise(plain.mean, plain.scale)
+        model = Cosine(new_network(task, hidden=128, dropout=dropout), temperature=0.05)
         fit(model, *tensors_of(task), settings_of(task))
     found = mal(task, dropout=dropout, entropy_weight=0.0, steps=1).weights
     assert {k: v.tobytes() for k, v in found.items()} == {k: v.numpy().tobytes() for k, v in model.state_dict().items()}

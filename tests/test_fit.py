@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from al_plugin.models.body import perceptron
 from al_plugin.models.fit import FitSettings, fit, seeded
-from al_plugin.models.mlp import Mlp
 
 
 def test_the_loop_takes_the_steps_of_torch_adamw() -> None:
@@ -14,11 +14,11 @@ def test_the_loop_takes_the_steps_of_torch_adamw() -> None:
     settings = FitSettings(epochs=4, batch_size=16, lr=0.01, weight_decay=0.1, seed=7)
 
     with seeded(7):
-        ours = Mlp(5, 3, hidden=8, dropout=0.3)
+        ours = perceptron(5, 3, hidden=8, dropout=0.3)
         fit(ours, inputs, targets, settings, on_presentation=lambda *_: None, on_epoch=lambda *_: None)
 
     with seeded(7):
-        theirs = Mlp(5, 3, hidden=8, dropout=0.3)
+        theirs = perceptron(5, 3, hidden=8, dropout=0.3)
         optimiser = torch.optim.AdamW(theirs.parameters(), lr=0.01, weight_decay=0.1, foreach=True)
         for _ in range(4):
             theirs.train()
@@ -45,7 +45,7 @@ def test_epochs_and_presentations_are_reported() -> None:
     """Every labelled sample is presented once per epoch."""
     presented, epochs = torch.zeros(10), []
     with seeded(0):
-        model = Mlp(2, 2, hidden=3, dropout=0.0)
+        model = perceptron(2, 2, hidden=3, dropout=0.0)
         fit(
             model,
             torch.zeros(10, 2),

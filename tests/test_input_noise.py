@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from al_plugin.models.body import Network, perceptron
 from al_plugin.models.forward import forward
 from al_plugin.models.input_noise import dropped_labels, word_gradients
-from al_plugin.models.mlp import Mlp
 from al_plugin.models.task import BATCH
 
 INPUTS = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
@@ -14,14 +14,14 @@ SIGNALS = [lambda model, inputs: dropped_labels(model, inputs, 3, 1), word_gradi
 
 
 @pytest.fixture
-def model() -> Mlp:
+def model() -> Network:
     torch.manual_seed(0)
-    one = Mlp(6, 3, hidden=8, dropout=0.4)
+    one = perceptron(6, 3, hidden=8, dropout=0.4)
     one.standardise(torch.randn(6), torch.rand(6) + 0.5)
     return one
 
 
-def gradients(model: Mlp, row: np.ndarray, label: int) -> torch.Tensor:
+def gradients(model: Network, row: np.ndarray, label: int) -> torch.Tensor:
     """Autograd of the cross-entropy by the first layer's weight, (H, width)."""
     loss = torch.nn.functional.cross_entropy(model(torch.from_numpy(row[None]).double()), torch.tensor([label]))
     return torch.autograd.grad(loss, model.trunk[0].weight)[0]

@@ -6,8 +6,8 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_digits
 
 from al_plugin.checks.train import _task
+from al_plugin.models.body import perceptron
 from al_plugin.models.loss_prediction import WithLossModule, pair_loss
-from al_plugin.models.mlp import Mlp
 from al_plugin.models.restore import model_signals
 from al_plugin.models.task import TrainingTask
 from al_plugin.strategies.train.learned import loss_prediction
@@ -29,7 +29,7 @@ def test_pair_loss_is_shift_invariant_symmetric_and_zero_when_ordered():
 
 def test_detached_module_sends_no_gradient_to_the_trunk():
     torch.manual_seed(0)
-    both = WithLossModule(Mlp(3, 2, hidden=4, dropout=0.2), torch.nn.Linear(4, 1))
+    both = WithLossModule(perceptron(3, 2, hidden=4, dropout=0.2), torch.nn.Linear(4, 1))
     both(torch.randn(6, 3))
     both.predicted(detach=True).sum().backward()
     assert all(p.grad is None for p in both.network.parameters())

@@ -7,14 +7,14 @@ from scipy.special import log_softmax
 
 from al_plugin.errors import StrategyError
 from al_plugin.math.laplace import laplace_draws, softmax_precision
-from al_plugin.models.mlp import Mlp
+from al_plugin.models.body import Network, perceptron
 from al_plugin.models.posterior import Heads, dropout_heads, laplace_heads, mc_log_probs
 from al_plugin.models.task import BATCH
 
 
-def fitted() -> tuple[dict, dict, Mlp]:
+def fitted() -> tuple[dict, dict, Network]:
     torch.manual_seed(0)
-    model = Mlp(6, 4, hidden=16, dropout=0.5)
+    model = perceptron(6, 4, hidden=16, dropout=0.5)
     card = {"network": {"width": 6, "classes": 4, "hidden": 16, "dropout": 0.5}}
     return card, {name: tensor.numpy() for name, tensor in model.state_dict().items()}, model.eval()
 

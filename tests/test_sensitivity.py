@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from al_plugin.models.mlp import Mlp
+from al_plugin.models.body import perceptron
 from al_plugin.models.sensitivity import _changed, output_deviations
 from al_plugin.models.task import BATCH
 
@@ -12,7 +12,7 @@ from al_plugin.models.task import BATCH
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    one = Mlp(5, 3, hidden=8, dropout=0.4)
+    one = perceptron(5, 3, hidden=8, dropout=0.4)
     one.standardise(torch.randn(5), torch.rand(5) + 0.5)
     return one
 

@@ -8,12 +8,15 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import tracking_server as rounds
 from mlflow.exceptions import MlflowException
 from safetensors.numpy import load_file
 
 from al_plugin import layout
 from al_plugin.models.restore import model_signals
+from al_plugin.models.task import Body, TrainingTask
+from al_plugin.strategies import registry
 from al_plugin.tracking import artifacts, model, place, record, served, session, tell
 
 
@@ -175,3 +178,17 @@ def test_the_model_carries_its_numbers(told: Path) -> None:
     (run,) = asked.search_runs([experiment.experiment_id], "tags.`al.kind` = 'round'")
     assert [output.model_id for output in run.outputs.model_outputs] == [logged.model_id]
     assert run.data.tags["al.model"] == logged.model_id
+
+
+@pytest.mark.parametrize("body", [Body("mlp"), Body("linear"), Body("cnn", (1, 8, 8), 1)], ids=lambda body: body.name)
+@pytest.mark.parametrize("method", ["single", "ensemble", "split_head", "bayes_by_backprop", "mal", "proxy"])
+def test_every_kind_of_model_and_network_is_served_as_the_pipeline_computes_it(method: str, body: Body) -> None:
+    pool = np.random.default_rng(0).normal(size=(40, 64)).astype(np.float32)
+    labels = np.arange(20) % 3
+    task = TrainingTask(pool[:20].copy(), labels, pool, 3, 2, 8, 0.01, 0.01, 0, 1, 1, body=body)
+    fitted = registry.load("train", method).function(task)
+    model = served.Served()
+    model.classes, model.network, model.temperature = ["a", "b", "c"], dict(fitted.network), None
+    model.weights = {k: torch.from_numpy(v) for k, v in fitted.weights.items() if not k.startswith("proxy.")}
+    expected = np.exp(model_signals({"network": fitted.network}, fitted.weights, pool)[0])
+    np.testing.assert_allclose(model.predict(None, pool).to_numpy(), expected, atol=1e-6)

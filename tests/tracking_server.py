@@ -93,7 +93,9 @@ def make_round(root: Path, number: int, labels: int, *, seed: int = 0, **trackin
         },
     )
     network = (
-        {"kind": "mlp", "width": WIDTH, "classes": len(CLASSES), "hidden": HIDDEN, "dropout": 0.2} if fitted else {}
+        {"kind": "mlp", "body": "mlp", "shape": [WIDTH], "classes": len(CLASSES), "hidden": HIDDEN, "dropout": 0.2}
+        if fitted
+        else {}
     )
     card = {"schema": "card/1", "strategy": "single", "round": number, "classes": list(CLASSES), "fitted": fitted}
     write(root / layout.CARD, {**card, "network": network, "signals": []})

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from al_plugin.axes import Floats, Ints
-from al_plugin.models.fit import adamw_update, seeded
+from al_plugin.math.moments import moments
+from al_plugin.models.fit import seeded
 from al_plugin.models.network import own_seed, unlabeled_rows
+from al_plugin.models.optimiser import AdamW
 from al_plugin.models.task import BATCH, TrainingTask
 
 # Width of the hidden layers, and the learning rate of Sinha, Ebrahimi & Darrell (2019).
@@ -79,7 +81,7 @@ def labeled_probability(task: TrainingTask, latent: int, adversary_weight: float
     if len(rows) == 0:
         return np.full(len(task.pool_features), 0.5)
     torch.set_num_threads(task.threads)
-    standard, seed = standardising(task.pool_features), own_seed(task, 2)
+    standard, seed = standardising(task.pool_features, task.body.groups), own_seed(task, 2)
     draw = drawing(task.features, task.pool_features, rows, task.batch_size, standard, seed)
     with seeded(seed):
         autoencoder, judge = VariationalAutoencoder(task.features.shape[1], latent), discriminator(latent)
@@ -87,10 +89,9 @@ def labeled_probability(task: TrainingTask, latent: int, adversary_weight: float
     return judged(lambda part: judge(autoencoder.encode(standard(part))[0]), task.pool_features)
 
 
-def standardising(pool: Floats) -> Standard:
-    """Centre and scale rows by the mean and deviation of the pool; a constant feature keeps scale 1."""
-    wide = pool.astype(np.float64)
-    mean, scale = wide.mean(axis=0), wide.std(axis=0)
+def standardising(pool: Floats, groups: int = 0) -> Standard:
+    """Centre and scale rows by the pool's ``moments``; a constant feature keeps scale 1."""
+    mean, scale = moments(pool, groups or pool.shape[1])
     scale[scale == 0] = 1
     return lambda rows: torch.from_numpy(((rows - mean) / scale).astype(np.float32))
 
@@ -112,7 +113,7 @@ def _play(
     steps: int,
 ) -> None:
     """Steps of the autoencoder, which also wants all codes taken for labelled, and of the judge in turn."""
-    fool, judge_better = (adamw_update(list(one.parameters()), 0.0) for one in (autoencoder, judge))
+    fool, judge_better = (AdamW(list(one.parameters()), 0.0) for one in (autoencoder, judge))
     for _ in range(steps):
         for _ in range(FOOLING):
             inputs = torch.cat(draw())

@@ -4,9 +4,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from al_plugin.models.body import Network
+from al_plugin.models.checkpoint import State
 from al_plugin.models.fit import Step, cross_entropy, fit, seeded
-from al_plugin.models.mlp import Mlp
-from al_plugin.models.network import arrays_of, described, new_network, own_seed, pool_classes, settings_of, tensors_of
+from al_plugin.models.network import (
+    arrays_of,
+    described,
+    new_network,
+    own_seed,
+    pool_classes,
+    pool_without_held_out,
+    settings_of,
+    tensors_of,
+)
 from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import Fitted, TrainingTask
 
@@ -36,8 +46,8 @@ class Unlabelled:
     training on labels alone.
     """
 
-    def __init__(self, model: Mlp, task: TrainingTask, confidence: float, noise: float, drop: float) -> None:
-        self._model, self._pool = model, torch.from_numpy(np.ascontiguousarray(task.pool_features))
+    def __init__(self, model: Network, task: TrainingTask, confidence: float, noise: float, drop: float) -> None:
+        self._model, self._pool = model, torch.from_numpy(np.ascontiguousarray(pool_without_held_out(task)))
         self._confidence, self._noise, self._drop = confidence, noise, drop
         self._generator = torch.Generator()
         self._generator.manual_seed(own_seed(task, 2))
@@ -48,11 +58,11 @@ class Unlabelled:
         """The consistency loss of ``samples`` rows of the pool, drawn with replacement."""
         model = self._model
         drawn = torch.randint(len(self._pool), (samples,), generator=self._generator)
-        rows = (self._pool[drawn] - model.mean) / model.scale
+        rows = model.standardised(self._pool[drawn])
         views = torch.cat([rows, strong_view(rows, self._noise, self._drop, self._generator)])
         was_training = model.training
         model.eval()
-        weak, strong = model.head(model.trunk(views)).chunk(2)
+        weak, strong = model.head(model.embed(views)).chunk(2)
         model.train(was_training)
         value, confident = consistency_loss(weak, strong, self._confidence)
         self._classes += weak.argmax(dim=1)[confident].bincount(minlength=len(self._classes))
@@ -66,6 +76,15 @@ class Unlabelled:
         curve.setdefault("largest_pseudo_class", []).append(int(self._classes.max()) / max(confident, 1))
         self._classes.zero_()
         self._seen = 0
+
+    def state(self) -> State:
+        """Where the generator stands, and what this epoch has counted."""
+        return {"generator": self._generator.get_state().numpy(), "classes": self._classes.numpy(), "seen": self._seen}
+
+    def resume(self, state: State) -> None:
+        """Go on from there."""
+        self._generator.set_state(torch.from_numpy(state["generator"]))
+        self._classes, self._seen = torch.from_numpy(state["classes"]), state["seen"]
 
 
 def consistent(
@@ -88,8 +107,7 @@ def consistent(
         def loss(step: Step) -> Tensor:
             return cross_entropy(step) + weight * unlabelled.loss(ratio * len(step.targets))
 
-        def on_epoch(epoch: int, mean: float) -> None:
-            seen.on_epoch(epoch, mean)
+        def on_epoch(_epoch: int, _mean: float) -> None:
             unlabelled.close_epoch(seen.curve)
 
         fit(
@@ -97,8 +115,9 @@ def consistent(
             *tensors_of(task),
             settings_of(task),
             loss=loss,
-            on_presentation=seen.on_presentation,
+            seen=seen,
             on_epoch=on_epoch,
+            keep=(unlabelled,),
         )
     network = described(task, "mlp", hidden=hidden, dropout=dropout)
     return Fitted(arrays_of(model), network, seen.curve, seen.forgetting, seen.dispersion)

@@ -4,11 +4,11 @@ import numpy as np
 import torch
 
 from al_plugin.axes import Floats
-from al_plugin.models.mlp import Mlp
+from al_plugin.models.body import Network
 from al_plugin.models.task import BATCH
 
 
-def forward(model: Mlp, inputs: Floats) -> tuple[Floats, Floats]:
+def forward(model: Network, inputs: Floats) -> tuple[Floats, Floats]:
     """Log-probabilities (N, C) and embeddings (N, D) of ``inputs`` (N, width), float32.
 
     Rows are taken in batches of ``BATCH`` from the start of the array; the model is left in the

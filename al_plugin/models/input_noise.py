@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from al_plugin.axes import Floats, FloatsNC, IntsTN
-from al_plugin.models.mlp import Mlp
+from al_plugin.models.body import Network
 from al_plugin.models.task import BATCH
 
 
-def dropped_labels(model: Mlp, inputs: Floats, passes: int, rng_seed: int, *, rate: float = 0.75) -> IntsTN:
+def dropped_labels(model: Network, inputs: Floats, passes: int, rng_seed: int, *, rate: float = 0.75) -> IntsTN:
     """Class predicted in each pass while every standardised feature is left out with probability ``rate``.
 
     Shape (T, N), int64; ties to the lower class. Kept features are scaled by 1 / (1 - rate), 0 <= rate < 1,
@@ -26,7 +26,7 @@ def dropped_labels(model: Mlp, inputs: Floats, passes: int, rng_seed: int, *, ra
     model.eval()
     with torch.inference_mode():
         for rows, batch in _batches(inputs):
-            words = _words(model, batch)
+            words = model.standardised(batch)
             for t, rng in enumerate(generators):
                 kept = rng.random(batch.shape, dtype=np.float32) >= rate
                 hidden = model.trunk(words * torch.from_numpy(kept) / (1.0 - rate))
@@ -35,7 +35,7 @@ def dropped_labels(model: Mlp, inputs: Floats, passes: int, rng_seed: int, *, ra
     return found
 
 
-def word_gradients(model: Mlp, inputs: Floats) -> FloatsNC:
+def word_gradients(model: Network, inputs: Floats) -> FloatsNC:
     """Longest gradient of any feature's weights in the first layer, were the label c: (N, C), float32.
 
     The cross-entropy's gradient by column j of the first layer is x_j δ(c), x standardised, so
@@ -48,7 +48,7 @@ def word_gradients(model: Mlp, inputs: Floats) -> FloatsNC:
     with torch.inference_mode():
         weight = model.head.weight.double()
         for rows, batch in _batches(inputs):
-            words = _words(model, batch)
+            words = model.standardised(batch)
             hidden = model.trunk(words)
             probs = model.head(hidden).double().softmax(dim=1)
             longest, active, mean = words.double().abs().amax(dim=1), hidden > 0, probs @ weight
@@ -56,11 +56,6 @@ def word_gradients(model: Mlp, inputs: Floats) -> FloatsNC:
                 found[rows, label] = (longest * ((mean - row) * active).norm(dim=1)).numpy()
     model.train(was_training)
     return found
-
-
-def _words(model: Mlp, batch: Tensor) -> Tensor:
-    """Input of the first layer."""
-    return (batch - model.mean) / model.scale
 
 
 def _batches(inputs: Floats) -> Iterator[tuple[slice, Tensor]]:

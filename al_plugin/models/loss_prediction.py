@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from al_plugin.models.body import Network
 from al_plugin.models.fit import Step, cross_entropy, fit, seeded
 from al_plugin.models.forward import forward
-from al_plugin.models.mlp import Mlp
 from al_plugin.models.network import arrays_of, described, new_network, own_seed, pool_classes, settings_of, tensors_of
 from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import BATCH, Fitted, TrainingTask
@@ -29,14 +29,14 @@ def pair_loss(predicted: Tensor, true: Tensor, margin: float) -> Tensor:
 
 
 class WithLossModule(nn.Module):
-    """An Mlp and a loss module on its hidden layer before dropout; logits are the Mlp's alone."""
+    """A network and a loss module on its embedding before dropout; logits are the network's alone."""
 
-    def __init__(self, network: Mlp, module: nn.Module) -> None:
+    def __init__(self, network: Network, module: nn.Module) -> None:
         super().__init__()
         self.network = network
         self.module = module
         self.hidden = torch.empty(0)
-        network.trunk[1].register_forward_hook(self._keep)
+        network.trunk.register_forward_hook(self._keep)
 
     def _keep(self, _layer: nn.Module, _inputs: object, output: Tensor) -> None:
         self.hidden = output
@@ -57,11 +57,11 @@ def loss_predicting(
 ) -> Fitted:
     """Train both together; the module's last act is to predict the loss of the whole pool."""
     torch.set_num_threads(task.threads)
-    # Its own seed: the network's draws stay those of a training without a module.
-    with seeded(own_seed(task, 1)):
-        module = nn.Sequential(nn.Linear(hidden, 128), nn.ReLU(), nn.Linear(128, 1))
     with seeded(task.seed):
         network = new_network(task, hidden=hidden, dropout=dropout)
+        # Its own seed: the network's draws stay those of a training without a module.
+        with seeded(own_seed(task, 1)):
+            module = nn.Sequential(nn.Linear(network.head.in_features, 128), nn.ReLU(), nn.Linear(128, 1))
         both = WithLossModule(network, module)
         seen = Recorder(task, lambda: pool_classes(network, task))
 
@@ -75,8 +75,8 @@ def loss_predicting(
             *tensors_of(task),
             settings_of(task),
             loss=loss,
-            on_presentation=seen.on_presentation,
-            on_epoch=seen.on_epoch,
+            seen=seen,
+            keep=(),
         )
     with torch.inference_mode():
         embeddings = torch.from_numpy(forward(network, task.pool_features)[1])

@@ -15,9 +15,10 @@ from al_plugin.models.adversarial import (
     standardising,
     told_apart,
 )
-from al_plugin.models.fit import Step, adamw_update, cross_entropy, fit, seeded
+from al_plugin.models.body import Network
+from al_plugin.models.checkpoint import Draws
+from al_plugin.models.fit import Step, cross_entropy, fit, seeded
 from al_plugin.models.forward import forward
-from al_plugin.models.mlp import Mlp
 from al_plugin.models.network import (
     arrays_of,
     described,
@@ -28,19 +29,22 @@ from al_plugin.models.network import (
     tensors_of,
     unlabeled_rows,
 )
+from al_plugin.models.optimiser import AdamW
 from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import Fitted, TrainingTask
 
 
-class Cosine(Mlp):
-    """A perceptron whose logits are Wᵀ f / (|f| T), f the hidden layer: no bias, cosines up to |W_c|.
+class Cosine(Network):
+    """A network whose logits are Wᵀ f / (|f| T), f the hidden layer: no bias, cosines up to |W_c|.
 
     ``features`` gives f / (|f| T), so the head reads as a plain linear layer.
     """
 
-    def __init__(self, width: int, classes: int, *, hidden: int, dropout: float, temperature: float) -> None:
-        super().__init__(width, classes, hidden=hidden, dropout=dropout)
-        self.head = nn.Linear(hidden, classes, bias=False)
+    def __init__(self, plain: Network, *, temperature: float) -> None:
+        head = nn.Linear(plain.head.in_features, plain.head.out_features, bias=False)
+        super().__init__(len(plain.mean), plain.trunk, head, dropout=plain.drop.p)
+        self.standardise(plain.mean, plain.scale)
+        self.augment = plain.augment
         self.temperature = temperature
 
     def features(self, inputs: Tensor) -> Tensor:
@@ -78,9 +82,7 @@ def minimax(
     rng = np.random.default_rng(own_seed(task, 3))
     plays = entropy_weight > 0 and len(rows) > 0
     with seeded(task.seed):
-        plain = new_network(task, hidden=hidden, dropout=dropout)
-        model = Cosine(task.features.shape[1], task.n_classes, hidden=hidden, dropout=dropout, temperature=temperature)
-        model.standardise(plain.mean, plain.scale)
+        model = Cosine(new_network(task, hidden=hidden, dropout=dropout), temperature=temperature)
         seen = Recorder(task, lambda: pool_classes(model, task))
 
         def loss(step: Step) -> Tensor:
@@ -94,8 +96,8 @@ def minimax(
             *tensors_of(task),
             settings_of(task),
             loss=loss,
-            on_presentation=seen.on_presentation,
-            on_epoch=seen.on_epoch,
+            seen=seen,
+            keep=(Draws(rng),),
         )
     network = described(task, "cosine", hidden=hidden, dropout=dropout) | {"temperature": temperature}
     signals = {"discriminator": _labeled_probability(task, model, rows, steps)}
@@ -111,7 +113,7 @@ def _labeled_probability(task: TrainingTask, model: Cosine, rows: np.ndarray, st
     draw = drawing(forward(model, task.features)[1], pool, rows, task.batch_size, standard, seed)
     with seeded(seed):
         judge = discriminator(pool.shape[1])
-        update = adamw_update(list(judge.parameters()), task.weight_decay)
+        update = AdamW(list(judge.parameters()), task.weight_decay)
         for _ in range(steps):
             judge.zero_grad(set_to_none=True)
             told_apart(judge, *draw()).backward()  # type: ignore[no-untyped-call]

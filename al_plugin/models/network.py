@@ -4,36 +4,29 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from al_plugin.axes import Ints
+from al_plugin.axes import Floats, Ints
+from al_plugin.math.moments import moments
+from al_plugin.models.body import Network, build
 from al_plugin.models.fit import FitSettings, fit
 from al_plugin.models.forward import forward
-from al_plugin.models.mlp import Mlp
 from al_plugin.models.recorder import Recorder
-from al_plugin.models.task import TrainingTask
+from al_plugin.models.task import Description, TrainingTask
 
 
-def new_network(task: TrainingTask, *, hidden: int, dropout: float) -> Mlp:
-    """A fresh perceptron whose buffers standardise by the pool; draws from torch's generator."""
-    model = Mlp(task.features.shape[1], task.n_classes, hidden=hidden, dropout=dropout)
-    pool = task.pool_features.astype(np.float64)
-    model.standardise(
-        torch.from_numpy(pool.mean(axis=0).astype(np.float32)),
-        torch.from_numpy(pool.std(axis=0).astype(np.float32)),
-    )
+def new_network(task: TrainingTask, *, hidden: int, dropout: float) -> Network:
+    """A fresh network of the task's body whose buffers standardise by the pool; draws from torch's generator."""
+    width = task.features.shape[1]
+    model = build(task.body, width, task.n_classes, hidden=hidden, dropout=dropout)
+    mean, deviation = moments(task.pool_features, task.body.groups or width)
+    model.standardise(torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(deviation.astype(np.float32)))
     return model
 
 
-def recorded_fit(task: TrainingTask, *, hidden: int, dropout: float) -> tuple[Mlp, Recorder]:
+def recorded_fit(task: TrainingTask, *, hidden: int, dropout: float) -> tuple[Network, Recorder]:
     """A fresh network fitted to the task, with its dynamics; call inside ``seeded``."""
     model = new_network(task, hidden=hidden, dropout=dropout)
     seen = Recorder(task, lambda: pool_classes(model, task))
-    fit(
-        model,
-        *tensors_of(task),
-        settings_of(task),
-        on_presentation=seen.on_presentation,
-        on_epoch=seen.on_epoch,
-    )
+    fit(model, *tensors_of(task), settings_of(task), seen=seen)
     return model, seen
 
 
@@ -43,20 +36,56 @@ def own_seed(task: TrainingTask, stream: int) -> int:
 
 
 def unlabeled_rows(task: TrainingTask) -> Ints:
-    """Pool rows that are not exact copies of a labelled sample: a task does not say more."""
-    labeled = {row.tobytes() for row in task.features}
+    """Pool rows that are not exact copies of a labelled sample, held out or not: a task does not say more."""
+    labeled = {row.tobytes() for part in (task.features, task.held_features) if part is not None for row in part}
     return np.flatnonzero([row.tobytes() not in labeled for row in task.pool_features])
 
 
-def described(task: TrainingTask, kind: str, *, hidden: int, dropout: float) -> dict[str, int | float | str]:
+def pool_without_held_out(task: TrainingTask) -> Floats:
+    """Pool rows that are not exact copies of a held-out sample: those must not shape the network."""
+    if task.held_features is None:
+        return task.pool_features
+    held = {row.tobytes() for row in task.held_features}
+    return task.pool_features[[row.tobytes() not in held for row in task.pool_features]]
+
+
+def described(task: TrainingTask, kind: str, *, hidden: int, dropout: float) -> Description:
     """The card's description, from which ``restore`` rebuilds the network."""
-    width = task.features.shape[1]
-    return {"kind": kind, "width": width, "classes": task.n_classes, "hidden": hidden, "dropout": dropout}
+    return {
+        "kind": kind,
+        "body": task.body.name,
+        "shape": list(task.body.shape or task.features.shape[1:]),
+        "classes": task.n_classes,
+        "hidden": hidden,
+        "dropout": dropout,
+    }
 
 
 def settings_of(task: TrainingTask) -> FitSettings:
     """The task's settings for ``fit``."""
-    return FitSettings(task.epochs, task.batch_size, task.lr, task.weight_decay, task.seed)
+    held = None
+    if task.held_features is not None and task.held_labels is not None:
+        held = torch.from_numpy(task.held_features), torch.from_numpy(task.held_labels)
+    weights = balanced_weights(task.labels, task.n_classes) if task.options.class_weights == "balanced" else None
+    return FitSettings(
+        task.epochs,
+        task.batch_size,
+        task.lr,
+        task.weight_decay,
+        task.seed,
+        task.options,
+        None if weights is None else torch.from_numpy(weights),
+        held,
+        task.checkpoints,
+        task.progress,
+    )
+
+
+def balanced_weights(labels: Ints, n_classes: int) -> Floats:
+    """Weight n / (C_seen n_c) of each class (C,), float32, mean 1 over the labels; 0 for a class without one."""
+    counts = np.bincount(labels, minlength=n_classes)
+    weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return np.where(counts > 0, weights, 0.0).astype(np.float32)
 
 
 def tensors_of(task: TrainingTask) -> tuple[Tensor, Tensor]:
@@ -64,7 +93,7 @@ def tensors_of(task: TrainingTask) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(task.features), torch.from_numpy(task.labels)
 
 
-def pool_classes(model: Mlp, task: TrainingTask) -> Ints:
+def pool_classes(model: Network, task: TrainingTask) -> Ints:
     """Predicted class of every pool sample, (N,)."""
     classes: Ints = forward(model, task.pool_features)[0].argmax(axis=1)
     return classes

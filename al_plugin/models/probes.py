@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from al_plugin.axes import Floats
+from al_plugin.errors import ModelError
 from al_plugin.models.restore import rebuild
 
 PROBES = ("output_deviations", "dropped_labels", "word_gradients")
@@ -19,6 +20,11 @@ def probed(
     from al_plugin.models.input_noise import dropped_labels, word_gradients
     from al_plugin.models.sensitivity import output_deviations
 
+    if name == "word_gradients" and card["network"]["body"] != "mlp":
+        raise ModelError(
+            f"word_gradients are those of a perceptron's first layer, train.network is {card['network']['body']}",
+            change="set train.network to mlp, or choose another score",
+        )
     model = rebuild(card, weights)
     if name == "output_deviations":
         return output_deviations(model, features, passes, seed)

@@ -8,9 +8,9 @@ import torch
 from al_plugin.axes import FloatsN
 from al_plugin.math.information import top_two
 from al_plugin.math.proxy import rank_correlation
+from al_plugin.models.body import Network
 from al_plugin.models.fit import fit, seeded
 from al_plugin.models.forward import forward
-from al_plugin.models.mlp import Mlp
 from al_plugin.models.network import arrays_of, described, new_network, recorded_fit, settings_of, tensors_of
 from al_plugin.models.task import Fitted, TrainingTask
 
@@ -34,7 +34,7 @@ def with_proxy(task: TrainingTask, hidden: int, dropout: float, proxy_hidden: in
     )
 
 
-def _margins(model: Mlp, task: TrainingTask) -> FloatsN:
+def _margins(model: Network, task: TrainingTask) -> FloatsN:
     """p₍₁₎ - p₍₂₎ of every pool sample, (N,)."""
     first, second = top_two(forward(model, task.pool_features)[0].astype(np.float64))
     margins: FloatsN = np.exp(first) - np.exp(second)

@@ -6,17 +6,21 @@ whole networks under ``members.k.``, ``split_head`` one trunk with heads under `
 ``cosine`` one network whose embeddings have length 1 / temperature and whose head has no bias,
 ``proxy`` the target under the plain names and the network that scores in its place under ``proxy.``,
 ``estimator`` a classifier of scikit-learn's kind in skops' format, ``forest`` trees as arrays.
+``card["calibration_temperature"]``, where there is one, divides the log-probabilities of the model's
+prediction (of the mean, for a committee), and so does ``network["proxy_calibration_temperature"]`` the proxy's.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from al_plugin.axes import Floats
+from al_plugin.math.temperature import tempered
 
 if TYPE_CHECKING:
-    from al_plugin.models.mlp import Mlp
+    from al_plugin.models.body import Network
 
 Weights = Mapping[str, np.ndarray]
 HEAD = ("head.weight", "head.bias")
@@ -41,7 +45,8 @@ def scorer(card: Mapping[str, Any], weights: Weights) -> tuple[Mapping[str, Any]
     if network["kind"] != "proxy":
         return card, weights
     own = {**network, "kind": "mlp", "hidden": network["proxy_hidden"]}
-    return {**card, "network": own}, _under(weights, "proxy.")
+    calibrated = {"calibration_temperature": network.get("proxy_calibration_temperature")}
+    return {**card, "network": own, **calibrated}, _under(weights, "proxy.")
 
 
 def posterior_members(
@@ -68,21 +73,27 @@ def is_committee(card: Mapping[str, Any]) -> bool:
     return card["network"]["kind"] in ("ensemble", "split_head", "variational", "forest")
 
 
-def rebuild(card: Mapping[str, Any], weights: Weights) -> "Mlp":
+def rebuild(card: Mapping[str, Any], weights: Weights) -> "Network":
     """The module of one network."""
     # torch takes a second to import: round 0 has no model and does without.
     import torch
 
-    from al_plugin.models.mlp import Mlp
+    from al_plugin.models.body import build
+    from al_plugin.models.task import Body
 
     network = card["network"]
-    form = {"hidden": network["hidden"], "dropout": network["dropout"]}
+    shape = tuple(network["shape"])
+    model = build(
+        Body(network["body"], shape),
+        math.prod(shape),
+        network["classes"],
+        hidden=network["hidden"],
+        dropout=network["dropout"],
+    )
     if network["kind"] == "cosine":
         from al_plugin.models.minimax import Cosine
 
-        model: Mlp = Cosine(network["width"], network["classes"], **form, temperature=network["temperature"])
-    else:
-        model = Mlp(network["width"], network["classes"], **form)
+        model = Cosine(model, temperature=network["temperature"])
     model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
     return model
 
@@ -91,7 +102,15 @@ def model_signals(card: Mapping[str, Any], weights: Weights, features: Floats) -
     """Log-probabilities (N, C) and embeddings (N, D) of ``features``.
 
     A committee's are the log of its mean probabilities, and the embeddings of its first member.
+    Posterior samples, heads and embeddings are not tempered: the temperature is fitted to this
+    prediction alone.
     """
+    found, embeddings = _signals(card, weights, features)
+    temperature = card.get("calibration_temperature")
+    return found if temperature is None else tempered(found, temperature), embeddings
+
+
+def _signals(card: Mapping[str, Any], weights: Weights, features: Floats) -> tuple[Floats, Floats]:
     if card["network"]["kind"] == "estimator":
         from al_plugin.models.estimator import estimator_signals
 
@@ -101,10 +120,8 @@ def model_signals(card: Mapping[str, Any], weights: Weights, features: Floats) -
 
         return forest_signals(card, weights, features)
     log_probs, embeddings = _forwards(card, members(card, weights), features)
-    if len(log_probs) == 1:
-        return log_probs[0], embeddings
     # float64: the mean of probabilities near 0 and 1 must not round away.
-    return _mean(log_probs), embeddings
+    return log_probs[0] if len(log_probs) == 1 else _mean(log_probs), embeddings
 
 
 def member_log_probs(card: Mapping[str, Any], networks: Sequence[Weights], features: Floats) -> Floats:

@@ -6,11 +6,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 from al_plugin.axes import Floats, FloatsNP
-from al_plugin.models.mlp import Mlp
+from al_plugin.models.body import Network
 from al_plugin.models.task import BATCH
 
 
-def output_deviations(model: Mlp, inputs: Floats, passes: int, seed: int, *, relative: float = 1e-3) -> FloatsNP:
+def output_deviations(model: Network, inputs: Floats, passes: int, seed: int, *, relative: float = 1e-3) -> FloatsNP:
     """Change of the predicted probabilities under each of ``passes`` random changes of all weights.
 
     Each weight tensor gets Gaussian noise of length ``relative`` times its own; column k · C + c is the
@@ -39,14 +39,14 @@ def _changed(weights: dict[str, Tensor], relative: float, generator: torch.Gener
     return changed
 
 
-def _deviations(model: Mlp, tensors: dict[str, Tensor], networks: list[dict[str, Tensor]], batch: Tensor) -> Floats:
+def _deviations(model: Network, tensors: dict[str, Tensor], networks: list[dict[str, Tensor]], batch: Tensor) -> Floats:
     base = _probabilities(model, tensors, batch)
     moved = [_probabilities(model, network, batch) - base for network in networks]
     deviations: Floats = torch.cat(moved, dim=1).float().numpy()
     return deviations
 
 
-def _probabilities(model: Mlp, tensors: dict[str, Tensor], batch: Tensor) -> Tensor:
+def _probabilities(model: Network, tensors: dict[str, Tensor], batch: Tensor) -> Tensor:
     logits: Tensor = functional_call(model, tensors, (batch,))
     return logits.softmax(dim=1)
 

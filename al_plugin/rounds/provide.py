@@ -8,6 +8,7 @@ import numpy as np
 from al_plugin.axes import Floats
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Inputs, Model
+from al_plugin.math.moments import moments
 from al_plugin.math.sampling import id_hashes, mixed_keys
 from al_plugin.models.posterior import dropout_heads, laplace_heads, mc_log_probs
 from al_plugin.models.probes import PROBES, probed
@@ -52,7 +53,7 @@ def provide(wanted: set[str], model: Model, inputs: Inputs, sampling: Sampling) 
     found: dict[str, np.ndarray] = {}
     posterior = None
     if "frozen_embeddings" in wanted:
-        found["frozen_embeddings"] = standardised(pool.features)
+        found["frozen_embeddings"] = standardised(pool.features, pool.groups)
     if "sample_keys" in wanted:
         found["sample_keys"] = sample_keys(pool, sampling.seed, round_number, "scores")
     if "annotations" in wanted and inputs.annotations is not None:
@@ -101,11 +102,10 @@ def _posterior(
     )
 
 
-def standardised(features: Floats) -> Floats:
-    """Features with mean 0 and deviation 1 over the pool, float32; constant features become 0."""
-    wide = features.astype(np.float64)
-    deviation = wide.std(axis=0)
-    wide -= wide.mean(axis=0)
+def standardised(features: Floats, groups: int) -> Floats:
+    """Features less their mean over their deviation (see ``moments``), float32; constant ones are 0."""
+    mean, deviation = moments(features, groups)
+    wide = features - mean
     wide /= np.where(deviation > 0, deviation, 1.0)
     return wide.astype(np.float32)
 

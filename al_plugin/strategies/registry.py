@@ -10,9 +10,7 @@ group ``al_plugin.strategies`` (entry name ``<stage>.<name>``); a repository's o
 
 import importlib
 import inspect
-import os
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -23,6 +21,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, ge
 
 from al_plugin.axes import Picks
 from al_plugin.errors import StrategyError, near
+from al_plugin.named import imported
 from al_plugin.signals import SIGNALS
 
 STAGES = ("merge", "train", "score", "select")
@@ -158,7 +157,7 @@ def load(stage: str, name: str) -> Strategy:
     """
     if ":" in name:
         # Known by the name params.yaml uses, so that its knobs stand under that name too.
-        return replace(describe(stage, _import_function(name)), name=name)
+        return replace(describe(stage, imported(name, f"{stage}.strategy")), name=name)
     module = shipped(stage).get(name)
     if module is not None:
         found = importlib.import_module(module)
@@ -238,24 +237,6 @@ def _knob(owner: str, parameter: inspect.Parameter, hint: Any) -> Knob:
     if hint not in (int, float, bool, str):
         raise StrategyError(f"strategy {owner}: knob {parameter.name!r} must be int, float, bool or str")
     return Knob(hint, parameter.default, limit)
-
-
-def _import_function(path: str) -> Callable[..., Any]:
-    module_name, _, function_name = path.partition(":")
-    root = os.getcwd()
-    if root not in sys.path:
-        sys.path.insert(0, root)
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        raise StrategyError(
-            f"params.yaml names {path!r}, which cannot be imported ({error})",
-            change="write module:function as importable from the repository root",
-        ) from error
-    if not callable(function):
-        raise StrategyError(f"params.yaml names {path!r}, which is not a function")
-    result: Callable[..., Any] = function
-    return result
 
 
 def _label(function: object) -> str:

@@ -19,14 +19,16 @@ from al_plugin.tracking.record import Record
 CHALLENGER = "challenger"
 _SERVED = Path(__file__).with_name("served.py")
 _NEEDS = ("mlflow", "numpy", "pandas", "safetensors", "torch")
-# The kinds of network that served.py computes.
-_KINDS = ("mlp", "ensemble", "split_head", "variational", "proxy")
+# The kinds of model and of network that served.py computes; a module of the user's own is not served.
+_KINDS = ("mlp", "ensemble", "split_head", "variational", "cosine", "proxy")
+_BODIES = ("mlp", "linear", "cnn")
 _ARTIFACTS = {"weights": layout.WEIGHTS, "card": layout.CARD}
 
 
 def servable(record: Record) -> bool:
     """Whether there is a fitted model, of a kind that ``served.py`` knows."""
-    return bool(record.card["fitted"]) and record.card["network"].get("kind") in _KINDS
+    network = record.card["network"]
+    return bool(record.card["fitted"]) and network.get("kind") in _KINDS and network.get("body") in _BODIES
 
 
 def log(run: Run, record: Record) -> str:

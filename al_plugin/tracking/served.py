@@ -33,6 +33,8 @@ class Served(PythonModel):
 
         card = json.loads(Path(context.artifacts["card"]).read_text("utf-8"))
         self.classes: list[str] = card["classes"]
+        self.network: dict[str, Any] = card["network"]
+        self.temperature: float | None = card.get("calibration_temperature")
         loaded: dict[str, Any] = load_file(context.artifacts["weights"])
         # A proxy beside the model chose what to label; it is not the model.
         self.weights = {name: tensor for name, tensor in loaded.items() if not name.startswith("proxy.")}
@@ -40,7 +42,7 @@ class Served(PythonModel):
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """Probabilities of every class, the same for the same rows each time."""
         features = _features(model_input, len(_members(self.weights)[0]["mean"]))
-        log_probs = _log_probs(self.weights, features, len(self.classes))
+        log_probs = _tempered(_log_probs(self.weights, self.network, features), self.temperature)
         index = model_input.index if isinstance(model_input, pd.DataFrame) else None
         return pd.DataFrame(np.exp(log_probs), columns=self.classes, index=index)
 
@@ -83,29 +85,63 @@ def _members(weights: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _log_probs(weights: dict[str, Any], features: np.ndarray, n_classes: int) -> np.ndarray:
+def _log_probs(weights: dict[str, Any], network: dict[str, Any], features: np.ndarray) -> np.ndarray:
     """Log of the mean probabilities of the model's networks: (B, C)."""
-    members = [_of_one(member, features, n_classes) for member in _members(weights)]
+    members = [_of_one(member, network, features) for member in _members(weights)]
     if len(members) == 1:
         return members[0]
     mean: np.ndarray = np.logaddexp.reduce([one.astype(np.float64) for one in members]) - np.log(len(members))
     return mean.astype(np.float32)
 
 
-def _of_one(weights: dict[str, Any], features: np.ndarray, n_classes: int) -> np.ndarray:
-    """A multilayer perceptron with one hidden layer on standardised features: (B, C)."""
+def _of_one(weights: dict[str, Any], network: dict[str, Any], features: np.ndarray) -> np.ndarray:
+    """Log-probabilities (B, C) of one network on standardised features."""
     import torch
-    from torch.nn.functional import linear, relu
 
-    found = [np.empty((0, n_classes), dtype=np.float32)]
+    found = [np.empty((0, network["classes"]), dtype=np.float32)]
     with torch.inference_mode():
         for start in range(0, len(features), _BATCH):
             inputs = torch.from_numpy(features[start : start + _BATCH])
-            inputs = (inputs - weights["mean"]) / weights["scale"]
-            hidden = relu(linear(inputs, weights["trunk.0.weight"], weights["trunk.0.bias"]))
-            logits = linear(hidden, weights["head.weight"], weights["head.bias"])
-            found.append(torch.log_softmax(logits, dim=1).numpy())
+            found.append(torch.log_softmax(_logits(weights, network, inputs), dim=1).numpy())
     return np.concatenate(found)
+
+
+def _logits(weights: dict[str, Any], network: dict[str, Any], inputs: Any) -> Any:
+    """Logits of a linear model, of a perceptron with one hidden layer, or of two convolutions before that layer."""
+    from torch.nn.functional import linear, normalize, relu
+
+    hidden = (inputs - weights["mean"]) / weights["scale"]
+    if network["body"] == "cnn":
+        hidden = _convolved(weights, hidden.reshape(-1, *network["shape"]))
+    if network["body"] != "linear":
+        layer = "trunk.8" if network["body"] == "cnn" else "trunk.0"
+        hidden = relu(linear(hidden, weights[f"{layer}.weight"], weights[f"{layer}.bias"]))
+    if network["kind"] == "cosine":
+        hidden = normalize(hidden, dim=1) / network["temperature"]
+    return linear(hidden, weights["head.weight"], weights.get("head.bias"))
+
+
+def _convolved(weights: dict[str, Any], images: Any) -> Any:
+    import torch
+    from torch.nn.functional import conv2d, max_pool2d, relu
+
+    found = images.contiguous(memory_format=torch.channels_last)
+    for layer in ("trunk.1", "trunk.4"):
+        found = max_pool2d(relu(conv2d(found, weights[f"{layer}.weight"], weights[f"{layer}.bias"], padding=1)), 2)
+    return found.flatten(1)
+
+
+def _tempered(log_probs: np.ndarray, temperature: float | None) -> np.ndarray:
+    """log softmax(log_probs / temperature), (B, C); each row keeps its first largest class."""
+    if temperature is None:
+        return log_probs
+    scaled = log_probs.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    out: np.ndarray = (scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))).astype(np.float32)
+    best = log_probs.argmax(axis=1)
+    moved = np.flatnonzero(out.argmax(axis=1) != best)
+    out[moved, best[moved]] = np.nextafter(out[moved].max(axis=1), np.float32(1))
+    return out
 
 
 mlflow.models.set_model(Served())

@@ -10,7 +10,7 @@ import numpy as np
 
 from al_plugin.errors import StrategyError
 from al_plugin.models.encoders import Encoder, Sample
-from al_plugin.models.imports import imported
+from al_plugin.named import imported
 
 
 def own_encoder(name: str, threads: int) -> Encoder:
