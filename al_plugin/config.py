@@ -30,6 +30,18 @@ class Campaign:
 
 
 @dataclass(frozen=True)
+class Data:
+    """How samples become numbers: images from files ``image_size`` pixels square, texts ``text_features`` n-grams.
+
+    ``encoder`` null, or a frozen network that turns texts or images into embeddings.
+    """
+
+    encoder: str | None = None
+    image_size: int = 32
+    text_features: int = 4096
+
+
+@dataclass(frozen=True)
 class Merge:
     """How votes become labels."""
 
@@ -119,6 +131,7 @@ class Params:
     """All sections of params.yaml."""
 
     campaign: Campaign
+    data: Data
     merge: Merge
     train: Train
     score: Score
@@ -139,6 +152,8 @@ NETWORKS = ("auto", "mlp", "linear", "cnn")
 _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "campaign.seed": registry.Range(0, 2**63 - 1),
     "campaign.threads": registry.Range(1, 1024),
+    "data.image_size": registry.Range(4, 1024),
+    "data.text_features": registry.Range(64, 2**20),
     "train.augment": registry.OneOf(("none", "shift", "shift_flip")),
     "train.epochs": registry.Range(1, None),
     "train.batch_size": registry.Range(1, None),

@@ -13,12 +13,12 @@ from al_plugin.strategies import recipes, registry
 
 def train_model(params: Params) -> None:
     shared, classes = params.campaign, params.campaign.classes
-    pool, labeled, number = campaign.read_pool(), campaign.read_labeled(classes), campaign.read_round()
+    pool, labeled, number = campaign.read_pool(params.data), campaign.read_labeled(classes), campaign.read_round()
     counts = labeled.per_class(len(classes))
     triple = recipes.resolve(shared.recipe, params.overrides(), counts)
     strategy = registry.load("train", triple.train)
     task = params.train.settings() | {"threads": shared.threads, "seed": seeds.number(shared.seed, number, "train")}
-    evaluation, knobs = campaign.read_evaluation(classes, pool), params.knobs_of(strategy)
+    evaluation, knobs = campaign.read_evaluation(classes, pool, params.data), params.knobs_of(strategy)
     with beside_training(params.train.checkpoint_every) as aside:
         trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside)
         store.write_bytes(layout.WEIGHTS, save(dict(trained.weights)))

@@ -5,16 +5,18 @@ import json
 import os
 import pty
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import al, stage
 from hypothesis import given
 from hypothesis import strategies as st
 from loop import digits_split
 from torch import nn
 
-from al_plugin import terminal
+from al_plugin import campaign, layout, store, terminal
 from al_plugin.checks.train import _task
 from al_plugin.config import read_params
 from al_plugin.data.pool import Pool
@@ -33,8 +35,9 @@ from al_plugin.models.task import Options
 from al_plugin.rounds.provide import Sampling, provide
 from al_plugin.rounds.task import held_out
 from al_plugin.rounds.train import train
+from al_plugin.stage import load_params
 from al_plugin.strategies import registry
-from al_plugin.tracking import served
+from al_plugin.tracking import record, served
 
 METHODS = registry.names("train")
 OWN_RATE = ("snapshot_ensemble",)
@@ -453,3 +456,52 @@ def test_line_only_where_somebody_looks(monkeypatch, ci, shown):
             assert progress is None
     assert os.read(read, 10) == b""
     os.close(read)
+
+
+# the stages
+
+
+def with_train(settings):
+    path = Path(layout.PARAMS)
+    path.write_text(path.read_text().replace("train:\n", f"train:\n{settings}", 1))
+
+
+def without(*names):
+    """params.yaml without these keys of section train."""
+    path = Path(layout.PARAMS)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith(tuple(f"  {name}:" for name in names))))
+
+
+def test_a_round_with_options(first_round, capsys):
+    """Card, metrics, scores and MLflow's record say the same; the checkpoints are gone at the end."""
+    al("oracle")
+    without("holdout", "calibrate", "patience", "checkpoint_every", "class_weights")
+    with_train(
+        "  holdout: 0.3\n  calibrate: true\n  patience: 3\n  checkpoint_every: 0.000001\n  class_weights: balanced\n"
+    )
+    for name in ("merge_labels", "train", "score", "select_query"):
+        assert stage(name) == 0, capsys.readouterr().err
+    card, metrics = campaign.read_card(), store.read_json(layout.TRAIN_METRICS, "")
+    assert metrics["calibration"]["temperature"] == card["calibration_temperature"]
+    log_probs, _ = model_signals(card, campaign.read_weights(), campaign.read_pool().features)
+    scores = store.read_parts(layout.SCORES, "")
+    confidence = np.concatenate([np.array(table.column("confidence")) for table in scores.values()])
+    assert np.array_equal(confidence, np.exp(log_probs.max(axis=1)))
+    told = record.read(load_params(), Path()).round_metrics
+    assert told["calibration_temperature"] == card["calibration_temperature"]
+    assert told["nll"] == told["calibration_nll_after"]
+    assert list(Path(layout.TRAININGS).iterdir()) == []
+
+
+def test_a_refusal_is_one_line(first_round, capsys):
+    al("oracle")
+    assert stage("merge_labels") == 0
+    without("strategy", "schedule")
+    with_train("  strategy: snapshot_ensemble\n  schedule: cosine\n")
+    text = Path(layout.PARAMS).read_text()
+    capsys.readouterr()
+    assert stage("train") == 1, text
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert said[0].startswith("train: this training method sets the learning rate of its cycles itself")

@@ -8,8 +8,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from al_plugin.axes import Floats, Ints
-from al_plugin.data.forms.form import Form
-from al_plugin.data.forms.vector import features_of
+from al_plugin.data.arrow import column_of, number_column, string_column, strings
+from al_plugin.data.forms.form import Form, Part, Settings, encode, fit
 from al_plugin.errors import DataError
 
 SCHEMA = "pool/1"
@@ -38,6 +38,10 @@ class Pool:
         """Into how many groups of neighbours the features fall that are standardised together."""
         return self.features.shape[1] if self.form is None else self.form.groups
 
+    def encoded(self, part: Part) -> np.ndarray:
+        """Other samples as numbers (n, width), as those of the pool were made."""
+        return encode(self.form or Form("vector", self.shape, self.groups), part)
+
     def __len__(self) -> int:
         """Number of samples, N."""
         return len(self.ids)
@@ -59,19 +63,14 @@ class Pool:
         return dict(zip(self.parts, np.split(values, ends, axis=axis), strict=True))
 
 
-def pool_of(parts: Mapping[str, pa.Table]) -> Pool:
-    """The pool made of parquet parts, or DataError: missing column, duplicate or empty ids, empty."""
-    ids = [column_of_ids(table, f"pool part {name}") for name, table in parts.items()]
-    if sum(map(len, ids)) == 0:
-        raise DataError("the pool is empty", change="add a part with at least one sample to data/pool")
-    features = [features_of(table, f"pool part {name}") for name, table in parts.items()]
-    widths = {array.shape[1] for array in features if len(array)}
-    if len(widths) > 1:
-        raise DataError(f"pool parts have features of different lengths: {sorted(widths)}")
+def pool_of(parts: Mapping[str, Part], settings: Settings) -> Pool:
+    """The pool made of its parts, or DataError: missing column, duplicate or empty ids, empty."""
+    ids = [column_of_ids(part.table, part.where) for part in parts.values()]
+    form = fit(list(parts.values()), settings)
     joined = np.concatenate(ids)
     refuse_duplicates(joined, "the pool")
-    filled = [array for array in features if len(array)]
-    return Pool(joined, np.concatenate(filled), {name: table.num_rows for name, table in parts.items()})
+    features = np.concatenate([encode(form, part) for part in parts.values()])
+    return Pool(joined, features, {name: part.table.num_rows for name, part in parts.items()}, form)
 
 
 def column_of_ids(table: pa.Table, where: str) -> NDArray[np.object_]:

@@ -153,10 +153,10 @@ def content_key(*values: Any) -> str:
     return digest.hexdigest()[:32]
 
 
-def _hash(value: Any, update: Callable[[bytes], None]) -> None:
+def _hash(value: Any, update: Callable[[bytes | memoryview], None]) -> None:
     if isinstance(value, np.ndarray):
         update(f"{value.dtype}{value.shape}".encode())
-        update(np.ascontiguousarray(value).tobytes())
+        update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
     elif is_dataclass(value):
         _hash({f.name: getattr(value, f.name) for f in fields(value) if f.metadata.get("result", True)}, update)
     elif isinstance(value, Mapping):

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from al_plugin.axes import Ints
 from al_plugin.data.arrow import null_column, number_column, string_column
+from al_plugin.data.forms.form import to_json
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Evaluation, Labeled
-from al_plugin.errors import DataError
 from al_plugin.math.dynamics import ForgettingStream
 from al_plugin.models.restore import model_signals
 from al_plugin.models.task import Fitted
@@ -80,16 +80,14 @@ def train(
     ``fitted: false``, weights are empty and metrics null. One class alone cannot be learned, but
     is fitted all the same: the next query brings others.
     """
-    if evaluation.features.shape[1] != pool.features.shape[1]:
-        raise DataError(
-            f"the evaluation set has {evaluation.features.shape[1]} features, the pool {pool.features.shape[1]}"
-        )
     if len(labeled.labels) == 0:
         return _unfitted(classes, strategy, round_number)
     held = held_out(labeled.labels, task.get("holdout", 0.0), task["seed"])
     wanted = task_of(pool, labeled, held, len(classes), task, round_number)
     fitted: Fitted = strategy.function(beside(wanted, aside or Aside(), strategy, knobs), **knobs)
     card = _card(classes, strategy, round_number, fitted=True, network=dict(fitted.network))
+    if pool.form is not None:
+        card["form"] = to_json(pool.form)
     log_probs, _ = model_signals(card, fitted.weights, evaluation.features)
     metrics: dict[str, Any] = {
         "round": round_number,

@@ -45,14 +45,14 @@ def encode(form: Form, part: Part) -> Bytes:
         out: Bytes = np.empty((rows, channels, height, width), dtype=np.uint8)
         for row, content in _contents(part):
             out[row] = _each(part, row, content, lambda held: pixels(held, channels, (width, height)))
-        return out.reshape(rows, -1)
+        return out.reshape(rows, channels * height * width)
     if rows and _shape(part.array, part.where) != form.shape:
         raise DataError(
             f"{part.where}: images have shape {_shape(part.array, part.where)}, those of the pool {form.shape}",
             change="write images of the same height, width and channels",
         )
     images = part.array.reshape(rows, height, width, channels)
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(rows, -1)
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(rows, channels * height * width)
 
 
 def _shape(array: np.ndarray, where: str) -> tuple[int, int, int]:

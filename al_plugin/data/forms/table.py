@@ -61,12 +61,12 @@ def encode(form: Form, part: Columns) -> Floats:
 
 
 def _fit_column(name: str, parts: Sequence[Columns]) -> dict[str, Any]:
-    held = {part.part.where: part.columns[name].type for part in parts}
-    numeric = [where for where, kind in held.items() if is_number(kind)]
-    words = [where for where, kind in held.items() if is_words(kind)]
+    held = [(part.columns[name].type, part.part.where) for part in parts]
+    numeric = [f"{kind} in {where}" for kind, where in held if is_number(kind)]
+    words = [f"{kind} in {where}" for kind, where in held if is_words(kind)]
     if numeric and words:
         raise DataError(
-            f"column {name} holds {held[numeric[0]]} in {numeric[0]} and {held[words[0]]} in {words[0]}",
+            f"column {name} holds {numeric[0]} and {words[0]}",
             change="write numbers or strings in all parts",
         )
     read = [(values if numeric else categories)(part.columns[name], name, part.part) for part in parts]

@@ -1,10 +1,6 @@
 """Which uris may name a file of the pool."""
 
-import re
-
 from al_plugin.errors import DataError
-
-_SCHEME = re.compile(r"[^/]*:")
 
 
 def safe_uri(uri: str) -> str:
@@ -14,8 +10,8 @@ def safe_uri(uri: str) -> str:
     backslashes, NUL. Nothing is decoded or expanded, and links are the edge's to follow or not.
     """
     steps = [step for step in uri.split("/") if step not in ("", ".")]
-    unsafe = uri.startswith("/") or ".." in steps or "\\" in uri or "\0" in uri or _SCHEME.match(uri)
-    if unsafe or not steps:
+    unsafe = uri.startswith("/") or ".." in steps or "\\" in uri or "\0" in uri
+    if unsafe or not steps or ":" in steps[0]:
         raise DataError(
             f"has uri {uri!r}, not a relative path below the part's folder",
             change="write paths such as images/0001.png",
