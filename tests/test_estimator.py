@@ -571,7 +571,9 @@ def test_the_estimator_of_the_documentation_runs_in_a_campaign(first_round, caps
 def test_a_forest_and_its_vote_run_in_a_campaign(first_round):
     import pyarrow.parquet as pq
 
-    text = "train:\n  strategy: random_forest\n  random_forest: {trees: 20}\n  holdout: 0.3\n  calibrate: true"
+    text = "train:\n  strategy: random_forest\n  random_forest: {trees: 20}"
+    calibrated = Path("params.yaml").read_text().replace("holdout: 0.0", "holdout: 0.3")
+    Path("params.yaml").write_text(calibrated.replace("calibrate: false", "calibrate: true"))
     card, metrics, _ = answered_round("train:\n  strategy: null", text)
     assert card["network"]["members"] == 20
     assert metrics["dynamics"]["mean_forgetting_events"] is None
