@@ -28,7 +28,7 @@ def test_a_campaign_of_each_kind_of_data(kind: str, tmp_path: Path) -> None:
 # Those whose training differs; the others share `single`, and test_registry_round.py runs all of them.
 OWN_TRAINING = (
     *("qbc", "ensemble", "snapshot", "diversity_ensemble", "split_head", "bayes_by_backprop"),
-    *("suggestive_annotation", "learning_loss", "ceal", "consistency", "svp", "vaal", "mal"),
+    *("suggestive_annotation", "forest", "learning_loss", "ceal", "consistency", "svp", "vaal", "mal"),
 )
 
 

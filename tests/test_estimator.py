@@ -351,7 +351,7 @@ def nested():
         ("no_probabilities", "has no predict_proba; name a classifier with predict_proba"),
         ("a_class", "it is a class"),
         ("wants", "cannot be called without arguments"),
-        ("number", "is not a class or function"),
+        ("number", "cannot be called"),
         ("missing", "cannot be imported"),
         ("TwoColumns", r"gave no probabilities of shape \(12, 3\)"),
         ("Forgetful", "predicts otherwise once it is stored and loaded"),
@@ -572,9 +572,12 @@ def test_a_forest_and_its_vote_run_in_a_campaign(first_round):
     import pyarrow.parquet as pq
 
     text = "train:\n  strategy: random_forest\n  random_forest: {trees: 20}"
+    calibrated = Path("params.yaml").read_text().replace("holdout: 0.0", "holdout: 0.3")
+    Path("params.yaml").write_text(calibrated.replace("calibrate: false", "calibrate: true"))
     card, metrics, _ = answered_round("train:\n  strategy: null", text)
     assert card["network"]["members"] == 20
     assert metrics["dynamics"]["mean_forgetting_events"] is None
+    assert metrics["calibration"]["temperature"] == card["calibration_temperature"] > 0
     params = Path("params.yaml").read_text().replace("score:\n  strategy: null", "score:\n  strategy: vote_entropy")
     Path("params.yaml").write_text(params)
     from conftest import turn

@@ -11,7 +11,7 @@ from al_plugin.errors import StrategyError
 from al_plugin.math.trees import floored_log
 from al_plugin.models.fitted_once import fitting, once, pool_scale, predicting, scaled, sklearn_seed
 from al_plugin.models.stored import restored, stored
-from al_plugin.models.task import BATCH, Fitted, TrainingTask
+from al_plugin.models.task import BATCH, Description, Fitted, TrainingTask
 from al_plugin.named import imported
 
 ASKED = "train.estimator.estimator"
@@ -26,7 +26,7 @@ def fitted_estimator(task: TrainingTask, path: str, *, standardise: bool) -> Fit
     made = new_estimator(path, sklearn_seed(task.seed))
     seen: Ints = np.unique(task.labels)
     weights = pool_scale(task.pool_features) | {"seen": seen}
-    network: dict[str, int | float | str] = {
+    network: Description = {
         "kind": "estimator",
         "width": task.features.shape[1],
         "classes": task.n_classes,

@@ -8,7 +8,7 @@ import numpy as np
 
 from al_plugin.axes import Floats, Ints
 from al_plugin.math.dynamics import DispersionStream, ForgettingStream
-from al_plugin.models.task import Fitted, TrainingTask
+from al_plugin.models.task import Description, Fitted, TrainingTask
 
 
 @contextmanager
@@ -60,9 +60,7 @@ def scaled(weights: Mapping[str, np.ndarray], features: np.ndarray) -> Floats:
     return found
 
 
-def once(
-    task: TrainingTask, weights: Mapping[str, np.ndarray], network: Mapping[str, int | float | str], log_probs: Floats
-) -> Fitted:
+def once(task: TrainingTask, weights: Mapping[str, np.ndarray], network: Description, log_probs: Floats) -> Fitted:
     """The result of a fit without epochs: one row of the curve, nothing presented, no pool predictions recorded.
 
     ``log_probs`` (L, C) are the fitted model's on the labelled samples: loss and accuracy are read off

@@ -8,7 +8,7 @@ import numpy as np
 from al_plugin.axes import Floats
 from al_plugin.math.trees import Trees, floored_log, mean_probabilities, tree_probabilities
 from al_plugin.models.fitted_once import fitting, once, pool_scale, scaled, sklearn_seed
-from al_plugin.models.task import Fitted, TrainingTask
+from al_plugin.models.task import Description, Fitted, TrainingTask
 
 
 def fitted_forest(task: TrainingTask, form: type, trees: int, max_depth: int, **settings: Any) -> Fitted:
@@ -18,7 +18,7 @@ def fitted_forest(task: TrainingTask, form: type, trees: int, max_depth: int, **
     with fitting(task.seed, task.threads):
         forest.fit(features, task.labels)
     weights = _arrays(forest) | pool_scale(task.pool_features)
-    network = {"kind": "forest", "width": features.shape[1], "classes": task.n_classes, "members": trees}
+    network: Description = {"kind": "forest", "width": features.shape[1], "classes": task.n_classes, "members": trees}
     return once(task, weights, network, forest_signals({"network": network}, weights, features)[0])
 
 
