@@ -101,6 +101,11 @@ def read_evaluation(params: Params, pool: Pool) -> Evaluation:
     return Evaluation(features, labels)
 
 
+def read_eval_copies() -> set[str]:
+    """Ids of pool samples that the evaluation set holds too."""
+    return set(store.read_json(layout.EVAL_COPIES, _REPRO)["sample_ids"])
+
+
 def read_round() -> int:
     """Number of label rounds that the merged labels come from."""
     return int(store.read_json(layout.LABEL_METRICS, _REPRO)["round"])

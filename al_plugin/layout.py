@@ -29,6 +29,7 @@ WEIGHTS = "model/weights.safetensors"
 CARD = "model/card.json"
 FORGETTING = "dynamics/forgetting.parquet"
 POOL_DYNAMICS = "dynamics/pool.parquet"
+EVAL_COPIES = "dynamics/eval_copies.json"
 TRAIN_METRICS = "metrics/train.json"
 TRAINING_CURVE = "plots/training.csv"
 

@@ -25,6 +25,7 @@ def select_query(params: Params) -> None:
         excluded = ledger.excluded(
             store.read_table(layout.ASKED, "run dvc repro"), labeled.sample_ids, relabel=params.select.relabel
         )
+        excluded |= campaign.read_eval_copies()
         strategy = registry.load("select", triple.select)
         knobs = params.knobs_of(strategy)
         selected = select(board, signals, labeled, excluded, strategy, knobs, asked, triple.reason)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import shutil
 import tempfile
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def _save(record: Record, logged: LoggedModel, run_id: str, folder: Path) -> Non
     )
 
 
-def _needs(card: dict[str, Any]) -> tuple[str, ...]:
+def _needs(card: Mapping[str, Any]) -> tuple[str, ...]:
     """Packages that predicting takes; al-plugin where samples are more than numbers."""
     return _NEEDS if card.get("form", {}).get("kind", "vector") == "vector" else (*_NEEDS, "al-plugin")
 
