@@ -28,6 +28,7 @@ from behaviour_items.forgetting import forgetting, forgetting_by_sgd
 from behaviour_items.images import Images, load
 from behaviour_items.learned import discriminators, loss_prediction
 from behaviour_items.proxies import proxy
+from behaviour_items.rates import learning_rate
 from behaviour_items.speed import dropout_speed
 from behaviour_items.stats import Row, table
 from behaviour_items.unlabelled import semi_supervised
@@ -62,7 +63,7 @@ FIVE = {"seeds": 5}
 FEW, FEW_DIGITS = {200: 20, 1000: 8}, {50: 20, 200: 20}
 ITEMS = {
     "forgetting": Item(
-        forgetting, {"seeds": 2, "epochs": 8, "lr": 0.001}, {"seeds": 2, "epochs": 30, "lr": 0.001}, sets=("mnist",)
+        forgetting, {"seeds": 2, "epochs": 6, "lr": 0.001}, {"seeds": 2, "epochs": 30, "lr": 0.001}, sets=("mnist",)
     ),
     "forgetting_by_sgd": Item(
         forgetting_by_sgd,
@@ -74,13 +75,21 @@ ITEMS = {
     "loss_prediction": Item(loss_prediction, FIVE, FIVE, FEW, FEW_DIGITS),
     "discriminators": Item(
         discriminators,
-        {"seeds": 5, "steps": {"vaal": [200, 1000], "mal": [100, 1000]}},
+        {"seeds": 5, "steps": {"vaal": [200], "mal": [100]}},
         {"seeds": 3, "steps": {"vaal": [200], "mal": [100]}},
         {200: 10},
         {200: 10},
     ),
     "semi_supervised": Item(semi_supervised, FIVE, FIVE, {50: 30, **FEW}, FEW_DIGITS),
     "proxy": Item(proxy, FIVE, FIVE, {50: 30, **FEW}, FEW_DIGITS),
+    "learning_rate": Item(
+        learning_rate,
+        {"seeds": 10, "rates": [0.005, 0.002, 0.001]},
+        {"seeds": 5, "rates": [0.005, 0.001]},
+        {1000: 4},
+        {200: 10},
+        sets=("mnist",),
+    ),
     "dropout_speed": Item(
         dropout_speed,
         {"samples": 4096, "naive_batches": (64, 256), "batches": (64, 128, 256, 1024)},
@@ -95,6 +104,19 @@ def run(key: str, data: Images, settings: dict[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     rows = ITEMS[key].run(data, **settings)
     return {"settings": settings, "rows": rows, "seconds": round(time.perf_counter() - started, 1)}
+
+
+def said(key: str, name: str, result: dict[str, Any]) -> str:
+    """A result as a heading and its table."""
+    settings = ", ".join(f"{setting} {value}" for setting, value in result["settings"].items())
+    return f"\n{key}, {name}: {settings}; {result['seconds']} s\n\n{table(result['rows'])}"
+
+
+def show(path: Path) -> None:
+    """All tables of a JSON file."""
+    for key, by_set in json.loads(path.read_text(encoding="utf-8"))["items"].items():
+        for name, result in by_set.items():
+            print(said(key, name, result))
 
 
 def keep(path: Path, key: str, name: str, result: dict[str, Any]) -> None:
@@ -116,7 +138,11 @@ def main() -> int:
     parser.add_argument("--labels", nargs="+", type=int, help="which numbers of labels, where not all of the item's")
     parser.add_argument("--seeds", type=int, help="how many seeds, where not the item's own")
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file of the runs on images")
+    parser.add_argument("--show", action="store_true", help="print the tables of the JSON file, measure nothing")
     arguments = parser.parse_args()
+    if arguments.show:
+        show(arguments.out)
+        return 0
     for key in arguments.only:
         item = ITEMS[key]
         for name in ("digits",) if arguments.small else (arguments.sets or item.sets):
@@ -126,8 +152,7 @@ def main() -> int:
                 if arguments.labels and settings.get("labels", arguments.labels[0]) not in arguments.labels:
                     continue
                 result = run(key, data, settings)
-                print(f"\n{key}, {name}, {settings}, {result['seconds']} s", flush=True)
-                print(f"\n{table(result['rows'])}", flush=True)
+                print(said(key, name, result), flush=True)
                 if not arguments.small:
                     of = f"{name}, {settings['labels']} labels" if "labels" in settings else name
                     keep(arguments.out, key, of, result)

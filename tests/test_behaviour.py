@@ -113,12 +113,16 @@ def test_interval_is_students():
     assert (mean, low, high) == pytest.approx((2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
 
 
-def test_results_are_merged_by_item(tmp_path):
+def test_results_are_merged_by_item(tmp_path, capsys):
     path = tmp_path / "new" / "behaviour.json"
     behaviour.keep(path, "proxy", "mnist", {"rows": [1]})
     behaviour.keep(path, "proxy", "fashion_mnist", {"rows": [2]})
     behaviour.keep(path, "proxy", "mnist", {"rows": [3]})
     assert json.loads(path.read_text())["items"] == {"proxy": {"mnist": {"rows": [3]}, "fashion_mnist": {"rows": [2]}}}
+    result = {"settings": {"seeds": 2}, "rows": [{"method": "a", "nll": [1.0, 3.0]}], "seconds": 4}
+    behaviour.keep(tmp_path / "one.json", "proxy", "mnist", result)
+    behaviour.show(tmp_path / "one.json")
+    assert "| a | 2.000 [-10.706, 14.706] |" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -127,7 +131,7 @@ def test_all_items_run_on_digits():
     command = [sys.executable, str(ROOT / "benchmarks/behaviour.py"), "--small"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert all(f"\n{key}, digits, " in done.stdout for key in behaviour.ITEMS)
+    assert all(f"\n{key}, digits: " in done.stdout for key in behaviour.ITEMS)
 
 
 @pytest.mark.slow

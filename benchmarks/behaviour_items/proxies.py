@@ -17,7 +17,10 @@ def proxy(data: Images, *, seeds: int, labels: int, epochs: int) -> list[Row]:
     for seed in range(seeds):
         drawn = split(data, labels, seed)
         fitted: Fitted = registry.load("train", "proxy").function(task_of(drawn, epochs=epochs))
-        correlations.append(float(fitted.metrics["proxy_correlation"] or 0.0))
+        found = fitted.metrics["proxy_correlation"]
+        if found is None:
+            raise SystemExit(f"a network of seed {seed} gives all samples one margin: lower the learning rate")
+        correlations.append(found)
         card = {"network": fitted.network}
         for name, (its_card, weights) in (("target", (card, fitted.weights)), ("proxy", scorer(card, fitted.weights))):
             started = time.process_time()
