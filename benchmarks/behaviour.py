@@ -61,14 +61,17 @@ class Item:
 
 FIVE = {"seeds": 5}
 FEW, FEW_DIGITS = {200: 20, 1000: 8}, {50: 20, 200: 20}
+LONG, SHORT = {"seeds": 2, "epochs": 20}, {"seeds": 2, "epochs": 30}
 ITEMS = {
-    "forgetting": Item(
-        forgetting, {"seeds": 2, "epochs": 6, "lr": 0.001}, {"seeds": 2, "epochs": 30, "lr": 0.001}, sets=("mnist",)
+    "forgetting": Item(forgetting, {**LONG, "lr": 0.001}, {**SHORT, "lr": 0.001}, sets=("mnist",)),
+    "forgetting_by_sgd": Item(forgetting_by_sgd, {**LONG, "lr": 0.01}, {**SHORT, "lr": 0.01}, sets=("mnist",)),
+    "forgetting_of_10000": Item(
+        forgetting, {**LONG, "samples": 10_000, "lr": 0.001}, {**SHORT, "samples": 300, "lr": 0.001}, sets=("mnist",)
     ),
-    "forgetting_by_sgd": Item(
+    "forgetting_of_10000_by_sgd": Item(
         forgetting_by_sgd,
-        {"seeds": 2, "epochs": 8, "lr": 0.01},
-        {"seeds": 2, "epochs": 30, "lr": 0.01},
+        {**LONG, "samples": 10_000, "lr": 0.01},
+        {**SHORT, "samples": 300, "lr": 0.01},
         sets=("mnist",),
     ),
     "committees": Item(committees, FIVE, FIVE, FEW, FEW_DIGITS),

@@ -19,7 +19,7 @@ from al_plugin.models.task import TrainingTask
 from .images import Images, split, task_of
 from .stats import Row
 
-HIDDEN, TEST_EVERY = 128, 5
+HIDDEN, TEST_EVERY, ALL = 128, 5, 10**9
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,17 @@ def stochastic_gradient(momentum: float) -> Iterator[None]:
         loop.adamw_update = usual
 
 
-def forgetting(data: Images, *, seeds: int, epochs: int, lr: float, batch_size: int = 64) -> list[Row]:
-    """Share of unforgettable and never-learned samples by seed, share by epoch, and Pearson of two seeds' counts."""
+def forgetting(
+    data: Images, *, seeds: int, epochs: int, lr: float, samples: int = ALL, batch_size: int = 64
+) -> list[Row]:
+    """Shares of unforgettable samples, and Pearson's correlation of two seeds' counts of forgetting events.
+
+    Trained on the first ``samples`` of a random order, the same for all seeds.
+    """
     found = []
     for seed in range(seeds):
-        whole = split(data, len(data.train), 0, pool=len(data.train), test=len(data.test))
+        used = min(samples, len(data.train))
+        whole = split(data, used, 0, pool=used, test=len(data.test))
         task = task_of(whole, epochs=epochs, lr=lr, batch_size=batch_size)
         found.append(watched(replace(task, seed=seed), whole.test, whole.test_labels))
     counts = [one.stream.forgotten.astype(np.float64) for one in found]
@@ -94,7 +100,7 @@ def forgetting(data: Images, *, seeds: int, epochs: int, lr: float, batch_size: 
     marks = sorted({e for e in (1, 2, 5, 10, 15, 20, 25, 30, 40, 50, 100) if e <= epochs} | {epochs})
     return [
         {
-            "samples": len(data.train),
+            "samples": len(counts[0]),
             "epochs": epochs,
             "lr": lr,
             "unforgettable": [one.shares[-1] for one in found],
@@ -107,7 +113,7 @@ def forgetting(data: Images, *, seeds: int, epochs: int, lr: float, batch_size: 
     ]
 
 
-def forgetting_by_sgd(data: Images, *, seeds: int, epochs: int, lr: float) -> list[Row]:
+def forgetting_by_sgd(data: Images, *, seeds: int, epochs: int, lr: float, samples: int = ALL) -> list[Row]:
     """The same with the optimiser of Toneva et al.: SGD, momentum .5."""
     with stochastic_gradient(0.5):
-        return forgetting(data, seeds=seeds, epochs=epochs, lr=lr)
+        return forgetting(data, seeds=seeds, epochs=epochs, lr=lr, samples=samples)

@@ -19,9 +19,11 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def said(values: Sequence[float], digits: int = 3) -> str:
-    """``mean [low, high]``."""
+    """``mean [low, high]``; one or two values as they are."""
+    if len(values) < 3:
+        return ", ".join(f"{value:.{digits}f}" for value in values)
     mean, low, high = interval(values)
-    return f"{mean:.{digits}f}" if np.isnan(low) else f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def table(rows: Sequence[Row]) -> str:
