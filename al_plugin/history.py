@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from al_plugin import commands, layout, store
+from al_plugin import __version__, commands, layout, store
 from al_plugin.config import read_yaml
-
 
 _LOOP = ("merge-labels", "train", "score", "select")
 
@@ -115,7 +114,7 @@ def present_manifests() -> str:
 
 def _remembered_round_at(commit: str) -> PastRound | None:
     """The same as ``_round_at``; what a commit holds never changes, and reading YAML is slow."""
-    path = Path(layout.PRIVATE, "cache", "rounds", f"{commit}.json")
+    path = Path(layout.PRIVATE, "cache", f"rounds-{__version__}", f"{commit}.json")
     try:
         known = json.loads(path.read_bytes())
         return PastRound(known["number"], commit, known["lock"]) if known else None

@@ -38,7 +38,6 @@ class PowerLaw:
     c: Array
     scatter: Array
     m: int
-    labels: tuple[float, ...]
 
     def at(self, n: float) -> Array:
         """Draws of the curve at ``n`` labels."""
@@ -73,8 +72,8 @@ def fit(labels: Sequence[float], metric: Sequence[float], m: int) -> PowerLaw | 
     possible = (draws[:, 1] >= 0) & (draws[:, 0] <= 1.0)
     if possible.mean() < 0.02:
         return Refused("the metric does not rise with the labels as a power law does")
-    kept = PowerLaw(*draws[possible].T, EXPONENTS[which][possible], scatter[possible], m, tuple(map(float, x)))
-    return kept
+    a, b = draws[possible].T
+    return PowerLaw(a, b, EXPONENTS[which][possible], scatter[possible], m)
 
 
 def forecast(law: PowerLaw, n: float) -> Estimate | Refused:

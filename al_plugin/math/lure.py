@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from al_plugin.axes import FloatsN, Ints
-from al_plugin.math.intervals import Estimate, Refused
+from al_plugin.math.intervals import Z95, Estimate, Refused
 
 # Fewest draws from which the spread of the terms is estimated.
 FEWEST = 10
@@ -52,7 +52,7 @@ def lure(losses: FloatsN, probabilities: Sequence[float] | FloatsN, population: 
     share = population * (population - drawn) / (drawn * (population - m) * (population - m + 1.0))
     before = np.concatenate([[0.0], np.cumsum(losses)[:-1]])
     terms = losses / (population * q) + before / population
-    half = 1.959963984540054 * math.sqrt(float((share**2 * (terms - value) ** 2).sum()) * drawn / (drawn - 1))
+    half = Z95 * math.sqrt(float((share**2 * (terms - value) ** 2).sum()) * drawn / (drawn - 1))
     return Estimate(value, value - half, value + half)
 
 
@@ -68,3 +68,22 @@ def sequential_probabilities(log_weights: FloatsN, drawn: Ints) -> FloatsN:
     left = others + np.cumsum(own[::-1])[::-1]
     probabilities: FloatsN = np.divide(own, left, out=np.zeros(len(own)), where=left > 0)
     return probabilities
+
+
+def log_weights(strategy: str, scores: FloatsN, beta: float) -> FloatsN | None:
+    """What a stochastic select strategy draws in proportion to, as logarithm, (N,); None: it draws nothing so.
+
+    power β log s, softmax β s, softrank -β log rank: see strategies/select/stochastic.py.
+    """
+    if strategy == "power":
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.maximum(scores, 0.0))
+        found: FloatsN = np.where(np.isneginf(logs), -np.inf, beta * np.maximum(logs, -1e300))
+        return found
+    if strategy == "softmax":
+        return beta * scores
+    if strategy == "softrank":
+        ordered = np.sort(-scores)
+        by_rank: FloatsN = -beta * np.log(np.searchsorted(ordered, -scores, side="left") + 1.0)
+        return by_rank
+    return np.zeros(len(scores)) if strategy == "random" else None

@@ -2,7 +2,7 @@
 
 Every criterion takes what happened round by round, oldest first, and says whether it holds, why, and by
 which numbers. Only ``plateau`` looks at labels of the evaluation set, and says so. None is best for all
-data (Pullar-Strecker et al. 2022), so they compose: ``decide``.
+data (Pullar-Strecker et al. 2022), so they compose: ``decide``. Default thresholds: config.CRITERIA.
 """
 
 import math
@@ -13,15 +13,6 @@ import numpy as np
 
 from al_plugin.axes import FloatsN, IntsN
 
-# Thresholds of the literature where it names one.
-THRESHOLDS: Mapping[str, float] = {
-    "stabilising_predictions": 0.99,
-    "delta_f": 0.05,
-    "classification_change": 0.0,
-    "overall_uncertainty": 0.05,
-    "error_stability": 0.1,
-    "plateau": 0.005,
-}
 BUDGETS = ("labels", "money")
 
 
@@ -60,7 +51,7 @@ def kappa(before: IntsN, after: IntsN) -> float:
     chance = sum(x * y for x, y in zip(a, b, strict=True))
     if chance == total * total:
         return 1.0
-    return (total * int((before == after).sum()) - chance) / (total * total - chance)
+    return float((total * int((before == after).sum()) - chance) / (total * total - chance))
 
 
 def f_change(before: IntsN, after: IntsN) -> float:

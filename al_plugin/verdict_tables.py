@@ -1,0 +1,163 @@
+"""Tables of a past round, from the DVC cache, as the few numbers the verdict needs."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from al_plugin import history, layout
+from al_plugin.axes import Floats, Ints
+from al_plugin.data.arrow import numbers
+from al_plugin.data.queries import QueryRow
+from al_plugin.errors import DataError
+from al_plugin.history import PastRound
+from al_plugin.math import lure, stopping
+from al_plugin.rounds.select import strategy_of
+
+
+def read(
+    past: PastRound, before: PastRound | None, query: Sequence[QueryRow], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Fields of ``verdict._Seen`` as JSON values, from the tables of a round and of the one before."""
+    now = _scores(past)
+    labeled = columns(history.read_output(past, layout.LABELED), ("sample_id",))
+    if now is None or labeled is None:
+        return {"missing": f"scores or labels of round {past.number} are not in this machine's DVC cache"}
+    if now.column("predicted").null_count:
+        return {}  # no model yet
+    trained = set(labeled[0])
+    ids = now.column("sample_id").combine_chunks()
+    free = _outside(ids, trained)
+    found: dict[str, Any] = {}
+    if free.any():
+        confidence = numbers(now.column("confidence"))[free]
+        found["uncertainty"] = stopping.uncertainty_bound(confidence, len(classes))
+    earlier = None if before is None else _scores(before)
+    if before is not None and earlier is None:
+        found["missing"] = f"scores of round {before.number} are not in this machine's DVC cache"
+    if earlier is not None and not earlier.column("predicted").null_count:
+        old, new = _on_same(earlier, now, free)
+        if len(old):
+            found["kappa"] = stopping.kappa(old, new)
+            found["f_change"] = stopping.f_change(old, new)
+            found["changed"] = stopping.changed_share(old, new)
+    where = _positions(ids, [row.sample_id for row in query])
+    predicted = now.column("predicted").combine_chunks()
+    asked = zip(query, where, strict=True)
+    found["predicted"] = {
+        row.sample_id: predicted[at].as_py() for row, at in asked if at >= 0 and row.sample_id not in trained
+    }
+    return found | _draw(past, now, free, query, trained)
+
+
+def columns(content: bytes | None, names: Sequence[str]) -> list[list[Any]] | None:
+    """Columns of a parquet file as lists, or None without content; DataError where it is none."""
+    if content is None:
+        return None
+    try:
+        table = pq.ParquetFile(pa.py_buffer(content)).read(columns=list(names))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"a cached table is not a readable parquet file ({error})", change="run dvc fetch") from error
+    return [table.column(name).to_pylist() for name in names]
+
+
+def costs() -> dict[str, float]:
+    """Cost by sample from the pool's optional column ``cost``; empty where no part has it."""
+    found: dict[str, float] = {}
+    for path in sorted(Path(layout.POOL).glob("*.parquet")):
+        file = pq.ParquetFile(path)
+        if {"sample_id", "cost"} <= set(file.schema_arrow.names):
+            table = file.read(columns=["sample_id", "cost"])
+            rows = zip(table.column("sample_id").to_pylist(), table.column("cost").to_pylist(), strict=True)
+            found |= {sample: float(cost) for sample, cost in rows if cost is not None}
+    return found
+
+
+def _scores(past: PastRound) -> pa.Table | None:
+    """The round's scores over the whole pool."""
+    parts = history.read_folder(past, layout.SCORES, ".parquet")
+    if not parts:
+        return None
+    return pa.concat_tables(pq.ParquetFile(pa.py_buffer(content)).read() for content in parts.values())
+
+
+def _outside(ids: pa.Array, others: set[str]) -> np.ndarray:
+    """Which ids are not among the others, (N,)."""
+    import pyarrow.compute as pc
+
+    inside = pc.is_in(ids, value_set=pa.array(sorted(others), type=ids.type))
+    return ~np.asarray(inside.to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def _positions(ids: pa.Array, wanted: Sequence[str]) -> Ints:
+    """Position of each wanted id, -1 where it is not there, (W,)."""
+    import pyarrow.compute as pc
+
+    found = pc.index_in(pa.array(wanted, type=ids.type), value_set=ids)
+    return np.array([-1 if at is None else at for at in found.to_pylist()], dtype=np.int64)
+
+
+def _on_same(before: pa.Table, now: pa.Table, free: np.ndarray) -> tuple[Ints, Ints]:
+    """Predicted classes of both models on the samples that are unlabelled now and were in both pools."""
+    ids, old_ids = (table.column("sample_id").combine_chunks() for table in (now, before))
+    new, old = (table.column("predicted").combine_chunks() for table in (now, before))
+    codes = np.asarray(pa.concat_arrays([old, new]).dictionary_encode().indices.to_numpy(), dtype=np.int64)
+    old_codes, new_codes = codes[: len(old)], codes[len(old) :]
+    rows = np.flatnonzero(free)
+    if ids.equals(old_ids):  # the pool has not changed
+        return old_codes[rows], new_codes[rows]
+    index = {sample: at for at, sample in enumerate(old_ids.to_pylist())}
+    names = ids.to_pylist()
+    pairs = [(index[names[row]], row) for row in rows if names[row] in index]
+    both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return old_codes[both[:, 0]], new_codes[both[:, 1]]
+
+
+def _draw(
+    past: PastRound, now: pa.Table, free: np.ndarray, query: Sequence[QueryRow], trained: set[str]
+) -> dict[str, Any]:
+    """Samples of the query in the order of their draw with their probabilities, where the strategy drew."""
+    chosen = [row for row in query if row.kind == "query"]
+    if not chosen or now.column("score").null_count:
+        return {}
+    name = strategy_of(chosen[0])
+    scores = numbers(now.column("score")).astype(np.float64)
+    beta = _beta(past, name)
+    if lure.log_weights(name, scores[:1], beta) is None:
+        return {}
+    if any(row.sample_id in trained for row in query):
+        return {"unknown_draw": "the query asked labelled samples again"}
+    candidates = np.flatnonzero(free & _not_pending(past, now) & ~np.isneginf(scores))
+    told = re.search(r" of (\d+) candidates; ", chosen[0].reason)
+    if told is None or int(told.group(1)) != len(candidates):
+        return {"unknown_draw": f"the candidates of round {past.number} cannot be rebuilt (released samples?)"}
+    drawn = [row for row in query if row.kind == "random"]
+    ids = now.column("sample_id").combine_chunks()
+    even, rest = (_positions(ids, [row.sample_id for row in rows]) for rows in (drawn, chosen))
+    left = candidates[~np.isin(candidates, even)]
+    weights = lure.log_weights(name, scores[left], beta)
+    if weights is None or not np.isfinite(weights).all():
+        return {"unknown_draw": f"{name} gives some candidates no chance (scores of 0 or less)"}
+    places = {int(position): place for place, position in enumerate(left)}
+    chances: Floats = lure.sequential_probabilities(weights, np.array([places[int(at)] for at in rest]))
+    return {
+        "drawn": [row.sample_id for row in (*drawn, *chosen)],
+        "chances": [*(1.0 / (len(candidates) - m) for m in range(len(drawn))), *map(float, chances)],
+        "drawn_from": len(candidates),
+    }
+
+
+def _not_pending(past: PastRound, now: pa.Table) -> np.ndarray:
+    """Which pool samples were not asked and unanswered, (N,)."""
+    asked = columns(history.read_output(past, layout.ASKED), ("sample_id",))
+    return _outside(now.column("sample_id").combine_chunks(), set(asked[0]) if asked else set())
+
+
+def _beta(past: PastRound, strategy: str) -> float:
+    params = past.lock["stages"]["select"].get("params", {}).get(layout.PARAMS, {})
+    knobs = (params.get("select") or {}).get(strategy) or {}
+    return float(knobs.get("beta", 1.0))
