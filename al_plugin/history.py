@@ -15,11 +15,15 @@ _LOOP = ("merge-labels", "train", "score", "select")
 
 @dataclass(frozen=True)
 class PastRound:
-    """The newest first-parent commit that holds a round; ``lock`` is its parsed dvc.lock."""
+    """The newest first-parent commit that holds a round; ``lock`` is its parsed dvc.lock.
+
+    ``home`` is the repository whose DVC cache holds its outputs.
+    """
 
     number: int
     commit: str
     lock: dict[str, Any]
+    home: Path = Path()
 
     def outputs(self) -> dict[str, str]:
         """Hash of every stage output, by path."""
@@ -64,35 +68,36 @@ def current_round() -> PastRound | None:
 def read_output(past: PastRound, path: str) -> bytes | None:
     """Content of a stage output of a past round from the local DVC cache, or None if it is not there."""
     digest = past.outputs().get(path)
-    return None if digest is None or digest.endswith(".dir") else _cached(digest)
+    return None if digest is None or digest.endswith(".dir") else _cached(past, digest)
 
 
 def read_folder(past: PastRound, path: str, suffix: str) -> dict[str, bytes] | None:
     """Files of an output folder that end in ``suffix``, by path within it, in order; None if one is not cached."""
     digest = past.outputs().get(path)
-    listing = None if digest is None or not digest.endswith(".dir") else _cached(digest)
+    listing = None if digest is None or not digest.endswith(".dir") else _cached(past, digest)
     if listing is None:
         return None
     names = {entry["relpath"]: entry["md5"] for entry in json.loads(listing) if entry["relpath"].endswith(suffix)}
-    contents = {name: _cached(names[name]) for name in sorted(names)}
+    contents = {name: _cached(past, names[name]) for name in sorted(names)}
     found = {name: content for name, content in contents.items() if content is not None}
     return found if len(found) == len(names) else None
 
 
-def _cached(digest: str) -> bytes | None:
-    path = cache_folder() / digest[:2] / digest[2:]
+def _cached(past: PastRound, digest: str) -> bytes | None:
+    path = cache_folder(past.home) / digest[:2] / digest[2:]
     return path.read_bytes() if path.is_file() else None
 
 
 @cache
-def cache_folder() -> Path:
-    """Where DVC keeps files by MD5."""
-    configured = commands.git_bytes("config", "-f", ".dvc/config", "--get", "cache.dir")
-    local = commands.git_bytes("config", "-f", ".dvc/config.local", "--get", "cache.dir")
+def cache_folder(home: Path = Path()) -> Path:
+    """Where DVC keeps files of the repository at ``home`` by MD5."""
+    folder = home / ".dvc"
+    configured = commands.git_bytes("config", "-f", str(folder / "config"), "--get", "cache.dir")
+    local = commands.git_bytes("config", "-f", str(folder / "config.local"), "--get", "cache.dir")
     for value in (local, configured):
         if value:
-            return Path(".dvc", value.decode().strip(), "files", "md5")
-    return Path(".dvc/cache/files/md5")
+            return Path(folder, value.decode().strip(), "files", "md5")
+    return folder / "cache" / "files" / "md5"
 
 
 def pinned_manifests() -> str | None:

@@ -5,7 +5,7 @@ A round is read once: what its tables say is kept in .al/cache/verdict under a h
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -21,15 +21,19 @@ from al_plugin.rounds.judge import Asked, Facts, Verdict, judge
 _FETCH = "run dvc fetch --all-commits"
 
 
-def verdict(params: Params, *, more: Sequence[int] = (), random_curve: Path | None = None) -> Verdict:
+def verdict(
+    params: Params, *, more: Sequence[int] = (), random_curve: Path | None = None, home: Path = Path()
+) -> Verdict:
     """The verdict on the campaign in the working tree; CampaignError where no round can be read.
 
-    ``more``: numbers of labels from now on to forecast for, default one query.
+    ``more``: numbers of labels from now on to forecast for, default one query. ``home``: the repository
+    whose DVC cache holds past rounds, where this is a clone of it.
     """
     rounds = history.past_rounds()
     now = history.current_round()
     if now is not None:
         rounds[now.number] = now
+    rounds = {number: replace(past, home=home) for number, past in rounds.items()}
     facts = _facts(rounds, params.campaign.classes)
     if not facts:
         raise CampaignError(

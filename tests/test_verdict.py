@@ -307,7 +307,7 @@ def test_labels_must_be_positive(past: Path, capsys: pytest.CaptureFixture) -> N
     ],
 )
 def test_a_mistake_in_section_stop_is_named(stop: str, words: str) -> None:
-    with pytest.raises(Exception, match="params.yaml") as caught:
+    with pytest.raises(Exception, match=r"params\.yaml") as caught:
         params(stop)
     assert words in str(caught.value)
 

@@ -82,6 +82,21 @@ class Verdict:
     money: Mapping[str, float] = field(default_factory=dict)
     biased: Mapping[str, str] = field(default_factory=lambda: dict(BIASED))
 
+    def numbers(self) -> dict[str, float | None]:
+        """What is followed from round to round, under flat names; None where it cannot be said."""
+        newest = self.rounds[-1]
+        expected = next(iter(self.forecast.values()), Refused(""))
+        return {
+            "kappa": newest.kappa,
+            "f_change": newest.f_change,
+            "classification_change": newest.changed,
+            "pool_uncertainty": newest.uncertainty,
+            "money": sum(self.money.values()) if self.money else None,
+            "stop": float(self.decision.stop),
+            **_ends("control", "accuracy", self.pool_accuracy),
+            **_ends("forecast", "", expected),
+        }
+
     def document(self) -> dict[str, Any]:
         """JSON values: an estimate is {value, low, high, level}, what cannot be said {refused: why}."""
         whole = asdict(self)
@@ -91,6 +106,13 @@ class Verdict:
             if counted and counted["population"] == float("inf"):
                 counted["population"] = None
         return {"schema": SCHEMA, **whole}
+
+
+def _ends(name: str, value: str, found: Answer) -> dict[str, float | None]:
+    """An estimate and its interval under ``name_value``, ``name_low``, ``name_high``."""
+    if isinstance(found, Refused):
+        return {}
+    return {f"{name}_{value}".rstrip("_"): found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def judge(facts: Sequence[Facts], asked: Asked) -> Verdict:
