@@ -5,9 +5,11 @@ A round is read once: what its tables say is kept in .al/cache/verdict under a h
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from al_plugin import __version__, history, layout, store
 from al_plugin.config import Params
@@ -34,7 +36,7 @@ def verdict(
     if now is not None:
         rounds[now.number] = now
     rounds = {number: replace(past, home=home) for number, past in rounds.items()}
-    facts = _facts(rounds, params.campaign.classes)
+    facts = _facts(rounds, params.campaign.classes, companion="error_stability" in params.stop.criteria)
     if not facts:
         raise CampaignError(
             "no round can be read from dvc.lock and this machine's DVC cache", change=f"run dvc repro, or {_FETCH}"
@@ -70,8 +72,11 @@ def read_curve(path: Path) -> tuple[list[float], list[float]]:
     return [labels for labels, _ in rows], [accuracy for _, accuracy in rows]
 
 
-def _facts(rounds: Mapping[int, PastRound], classes: Sequence[str]) -> list[Facts]:
-    """What each round left behind, oldest first; rounds whose metrics are not cached are left out."""
+def _facts(rounds: Mapping[int, PastRound], classes: Sequence[str], *, companion: bool) -> list[Facts]:
+    """What each round left behind, oldest first; rounds whose metrics are not cached are left out.
+
+    ``companion``: fit the one of ``error_stability``, too.
+    """
     found: list[Facts] = []
     truth = _labels(rounds[max(rounds)]) if rounds else None
     money = _money(rounds[max(rounds)]) if rounds else {}
@@ -91,6 +96,7 @@ def _facts(rounds: Mapping[int, PastRound], classes: Sequence[str]) -> list[Fact
                 f_change=seen.f_change,
                 changed=seen.changed,
                 uncertainty=seen.uncertainty,
+                stability=_stability(past, rounds.get(number - 1), classes) if companion else None,
                 counted=None if truth is None else _counted(number, query, seen, truth),
                 risk=None if truth is None else _risk(seen, truth),
                 money=money.get(number),
@@ -127,20 +133,51 @@ def _seen(past: PastRound, before: PastRound | None, query: Sequence[QueryRow], 
     contents.append(before.outputs().get(layout.SCORES) if before else None)
     select = past.lock["stages"]["select"].get("params", {})
     key = json.dumps([__version__, contents, [row.query_id for row in query], list(classes), select], sort_keys=True)
-    path = Path(layout.PRIVATE, "cache", "verdict", f"{blake2b(key.encode(), digest_size=16).hexdigest()}.json")
-    try:
-        return _Seen(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
-        pass
+    known = _remembered(past, key)
+    if known is not None:
+        return _Seen(**known)
     from al_plugin.verdict_tables import read
 
     found = _Seen(**read(past, before, query, classes))
     if not found.missing:  # what is not cached today may be fetched tomorrow
-        try:
-            store.write_json(path, vars(found))
-        except OSError:
-            return found
+        _remember(past, key, vars(found))
     return found
+
+
+def _stability(past: PastRound, before: PastRound | None, classes: Sequence[str]) -> float | None:
+    """Bound on what this round's labels changed in a companion's error, or None without labels before."""
+    if before is None:
+        return None
+    inputs = [one.outputs().get(layout.LABELED) for one in (before, past)]
+    pinned = {entry["path"]: entry.get("md5") for entry in past.lock["stages"]["train"].get("deps", [])}
+    key = json.dumps([__version__, "stability", *inputs, pinned.get(layout.POOL), list(classes)])
+    known = _remembered(past, key)
+    if known is None:
+        from al_plugin.verdict_tables import stability
+
+        known = {"bound": stability(past, before, classes)}
+        if known["bound"] is not None:
+            _remember(past, key, known)
+    bound: float | None = known["bound"]
+    return bound
+
+
+def _remembered(past: PastRound, key: str) -> dict[str, Any] | None:
+    try:
+        known = json.loads(_memory(past, key).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return known if isinstance(known, dict) else None
+
+
+def _remember(past: PastRound, key: str, value: Mapping[str, Any]) -> None:
+    with suppress(OSError):  # a read-only checkout is read anew each time
+        store.write_json(_memory(past, key), value)
+
+
+def _memory(past: PastRound, key: str) -> Path:
+    name = blake2b(key.encode(), digest_size=16).hexdigest()
+    return past.home / layout.PRIVATE / "cache" / "verdict" / f"{name}.json"
 
 
 def _counted(number: int, query: Sequence[QueryRow], seen: _Seen, truth: Mapping[str, str]) -> Counted | None:

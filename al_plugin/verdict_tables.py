@@ -9,14 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from al_plugin import history, layout
+from al_plugin import campaign, history, layout
 from al_plugin.axes import Floats, Ints
 from al_plugin.data.arrow import numbers
 from al_plugin.data.queries import QueryRow
 from al_plugin.errors import DataError
 from al_plugin.history import PastRound
-from al_plugin.math import lure, stopping
+from al_plugin.math import lure, ridge, stopping
 from al_plugin.rounds.select import strategy_of
+
+# A companion's posterior is a square of this.
+_WIDEST = 2048
 
 
 def read(
@@ -52,6 +55,27 @@ def read(
         row.sample_id: predicted[at].as_py() for row, at in asked if at >= 0 and row.sample_id not in trained
     }
     return found | _draw(past, now, free, query, trained)
+
+
+def stability(past: PastRound, before: PastRound, classes: Sequence[str]) -> float | None:
+    """Ishibashi & Hino's bound for the step from one round's labels to the next, for a ridge companion.
+
+    None where a table is not cached, one of the two has no labels, or the features are too many.
+    """
+    tables = [columns(history.read_output(one, layout.LABELED), ("sample_id", "label")) for one in (before, past)]
+    pool = campaign.read_pool()
+    if pool.features.shape[1] > _WIDEST:
+        return None
+    inputs = ridge.standardised(pool.features)
+    index = {name: code for code, name in enumerate(classes)}
+    posteriors = []
+    for table in tables:
+        if table is None or not table[0] or not set(table[1]) <= index.keys():
+            return None
+        codes = np.array([index[label] for label in table[1]])
+        posteriors.append(ridge.posterior(inputs[pool.positions(table[0])], codes, len(classes)))
+    first, second = posteriors
+    return stopping.stability_bound(ridge.divergence(first, second), ridge.divergence(second, first))
 
 
 def columns(content: bytes | None, names: Sequence[str]) -> list[list[Any]] | None:

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from sklearn.metrics import cohen_kappa_score, f1_score
 
 from al_plugin.config import CRITERIA
-from al_plugin.math import stopping
+from al_plugin.math import ridge, stopping
 from al_plugin.math.stopping import State, decide
 
 PREDICTIONS = st.integers(1, 40).flatmap(
@@ -201,3 +201,41 @@ def test_reasons_name_the_criterion_and_the_number() -> None:
     spent = stopping.budget("labels", 10, 10)
     assert decide([spent], "any", 1, 3).reason == "labels: 10 of 10 labels spent"
     assert "1 of at least 3 rounds" in decide([YES], "any", 1, 3).reason
+
+
+def companion(seed: int, labels: int) -> ridge.Posterior:
+    rng = np.random.default_rng(seed)
+    inputs = ridge.standardised(rng.normal(size=(60, 3)).astype(np.float32))
+    return ridge.posterior(inputs[:labels], rng.integers(0, 2, 60)[:labels], 2)
+
+
+def test_the_companion_is_ridge_regression() -> None:
+    """Mean as scikit-learn's Ridge with alpha = D · noise; constant features count for nothing."""
+    from sklearn.linear_model import Ridge
+
+    rng = np.random.default_rng(0)
+    features = np.column_stack([rng.normal(size=(40, 3)), np.full(40, 7.0)])
+    labels = rng.integers(0, 3, 40)
+    inputs = ridge.standardised(features)
+    assert (inputs[:, 3] == 0).all()
+    theirs = Ridge(alpha=5 * ridge.NOISE, fit_intercept=False).fit(inputs, np.eye(3)[labels])
+    assert ridge.posterior(inputs, labels, 3).mean == pytest.approx(theirs.coef_.T, abs=1e-10)
+
+
+def test_divergence_is_that_of_normals_and_not_symmetric() -> None:
+    """As torch.distributions computes it, class by class."""
+    import torch
+    from torch.distributions import MultivariateNormal, kl_divergence
+
+    p, q = companion(0, 10), companion(0, 30)
+
+    def normals(one: ridge.Posterior) -> list[MultivariateNormal]:
+        return [
+            MultivariateNormal(torch.tensor(one.mean[:, c]), precision_matrix=torch.tensor(one.precision))
+            for c in range(2)
+        ]
+
+    expected = sum(float(kl_divergence(a, b)) for a, b in zip(normals(p), normals(q), strict=True))
+    assert ridge.divergence(p, q) == pytest.approx(expected, rel=1e-9)
+    assert ridge.divergence(p, p) == pytest.approx(0.0, abs=1e-9)
+    assert ridge.divergence(p, q) != pytest.approx(ridge.divergence(q, p), rel=1e-3)

@@ -120,6 +120,16 @@ def test_evaluation_labels_decide_only_where_plateau_is_named(past: Path) -> Non
     assert [state.name for state in states if state.on_evaluation] == ["plateau"]
 
 
+def test_error_stability_fits_a_companion_to_the_labels_of_each_round(past: Path) -> None:
+    """Bounds from round 2 on, and the ratio to the first of them."""
+    found = verdict(params("{criteria: {error_stability: 0.9}, window: 2}"))
+    bounds = [fact.stability for fact in found.rounds]
+    assert bounds[:2] == [None, None]
+    assert all(bound > 0 for bound in bounds[2:])
+    assert found.criteria[0].numbers["ratio"] == pytest.approx(bounds[-1] / min(bounds[2:5]))
+    assert verdict(params()).rounds[-1].stability is None
+
+
 def test_the_forecast_is_for_the_next_query_and_for_what_is_asked(past: Path) -> None:
     assert list(verdict(params()).forecast) == [140]
     found = verdict(params(), more=[100, 500]).forecast
