@@ -36,7 +36,7 @@ def verdict(
     if now is not None:
         rounds[now.number] = now
     rounds = {number: replace(past, home=home) for number, past in rounds.items()}
-    facts = _facts(rounds, params.campaign.classes, companion="error_stability" in params.stop.criteria)
+    facts = _facts(rounds, params)
     if not facts:
         raise CampaignError(
             "no round can be read from dvc.lock and this machine's DVC cache", change=f"run dvc repro, or {_FETCH}"
@@ -72,11 +72,9 @@ def read_curve(path: Path) -> tuple[list[float], list[float]]:
     return [labels for labels, _ in rows], [accuracy for _, accuracy in rows]
 
 
-def _facts(rounds: Mapping[int, PastRound], classes: Sequence[str], *, companion: bool) -> list[Facts]:
-    """What each round left behind, oldest first; rounds whose metrics are not cached are left out.
-
-    ``companion``: fit the one of ``error_stability``, too.
-    """
+def _facts(rounds: Mapping[int, PastRound], params: Params) -> list[Facts]:
+    """What each round left behind, oldest first; rounds whose metrics are not cached are left out."""
+    classes, companion = params.campaign.classes, "error_stability" in params.stop.criteria
     found: list[Facts] = []
     truth = _labels(rounds[max(rounds)]) if rounds else None
     money = _money(rounds[max(rounds)]) if rounds else {}
@@ -96,7 +94,7 @@ def _facts(rounds: Mapping[int, PastRound], classes: Sequence[str], *, companion
                 f_change=seen.f_change,
                 changed=seen.changed,
                 uncertainty=seen.uncertainty,
-                stability=_stability(past, rounds.get(number - 1), classes) if companion else None,
+                stability=_stability(past, rounds.get(number - 1), params) if companion else None,
                 counted=None if truth is None else _counted(number, query, seen, truth),
                 risk=None if truth is None else _risk(seen, truth),
                 money=money.get(number),
@@ -144,18 +142,20 @@ def _seen(past: PastRound, before: PastRound | None, query: Sequence[QueryRow], 
     return found
 
 
-def _stability(past: PastRound, before: PastRound | None, classes: Sequence[str]) -> float | None:
+def _stability(past: PastRound, before: PastRound | None, params: Params) -> float | None:
     """Bound on what this round's labels changed in a companion's error, or None without labels before."""
     if before is None:
         return None
     inputs = [one.outputs().get(layout.LABELED) for one in (before, past)]
     pinned = {entry["path"]: entry.get("md5") for entry in past.lock["stages"]["train"].get("deps", [])}
-    key = json.dumps([__version__, "stability", *inputs, pinned.get(layout.POOL), list(classes)])
+    key = json.dumps(
+        [__version__, "stability", *inputs, pinned.get(layout.POOL), *map(repr, (params.campaign, params.data))]
+    )
     known = _remembered(past, key)
     if known is None:
         from al_plugin.verdict_tables import stability
 
-        known = {"bound": stability(past, before, classes)}
+        known = {"bound": stability(past, before, params)}
         if known["bound"] is not None:
             _remember(past, key, known)
     bound: float | None = known["bound"]

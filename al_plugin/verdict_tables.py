@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from al_plugin import campaign, history, layout
 from al_plugin.axes import Floats, Ints
+from al_plugin.config import Params
 from al_plugin.data.arrow import numbers
 from al_plugin.data.queries import QueryRow
 from al_plugin.errors import DataError
@@ -57,13 +58,13 @@ def read(
     return found | _draw(past, now, free, query, trained)
 
 
-def stability(past: PastRound, before: PastRound, classes: Sequence[str]) -> float | None:
+def stability(past: PastRound, before: PastRound, params: Params) -> float | None:
     """Ishibashi & Hino's bound for the step from one round's labels to the next, for a ridge companion.
 
     None where a table is not cached, one of the two has no labels, or the features are too many.
     """
     tables = [columns(history.read_output(one, layout.LABELED), ("sample_id", "label")) for one in (before, past)]
-    pool = campaign.read_pool()
+    pool, classes = campaign.read_pool(params), params.campaign.classes
     if pool.features.shape[1] > _WIDEST:
         return None
     inputs = ridge.standardised(pool.features)

@@ -188,7 +188,7 @@ def test_every_kind_of_model_and_network_is_served_as_the_pipeline_computes_it(m
     task = TrainingTask(pool[:20].copy(), labels, pool, 3, 2, 8, 0.01, 0.01, 0, 1, 1, body=body)
     fitted = registry.load("train", method).function(task)
     model = served.Served()
-    model.classes, model.network = ["a", "b", "c"], dict(fitted.network)
+    model.classes, model.network, model.temperature = ["a", "b", "c"], dict(fitted.network), None
     model.weights = {k: torch.from_numpy(v) for k, v in fitted.weights.items() if not k.startswith("proxy.")}
     expected = np.exp(model_signals({"network": fitted.network}, fitted.weights, pool)[0])
     np.testing.assert_allclose(model.predict(None, pool).to_numpy(), expected, atol=1e-6)

@@ -34,6 +34,7 @@ class Served(PythonModel):
         card = json.loads(Path(context.artifacts["card"]).read_text("utf-8"))
         self.classes: list[str] = card["classes"]
         self.network: dict[str, Any] = card["network"]
+        self.temperature: float | None = card.get("calibration_temperature")
         loaded: dict[str, Any] = load_file(context.artifacts["weights"])
         # A proxy beside the model chose what to label; it is not the model.
         self.weights = {name: tensor for name, tensor in loaded.items() if not name.startswith("proxy.")}
@@ -41,7 +42,7 @@ class Served(PythonModel):
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """Probabilities of every class, the same for the same rows each time."""
         features = _features(model_input, len(_members(self.weights)[0]["mean"]))
-        log_probs = _log_probs(self.weights, self.network, features)
+        log_probs = _tempered(_log_probs(self.weights, self.network, features), self.temperature)
         index = model_input.index if isinstance(model_input, pd.DataFrame) else None
         return pd.DataFrame(np.exp(log_probs), columns=self.classes, index=index)
 
@@ -128,6 +129,19 @@ def _convolved(weights: dict[str, Any], images: Any) -> Any:
     for layer in ("trunk.1", "trunk.4"):
         found = max_pool2d(relu(conv2d(found, weights[f"{layer}.weight"], weights[f"{layer}.bias"], padding=1)), 2)
     return found.flatten(1)
+
+
+def _tempered(log_probs: np.ndarray, temperature: float | None) -> np.ndarray:
+    """log softmax(log_probs / temperature), (B, C); each row keeps its first largest class."""
+    if temperature is None:
+        return log_probs
+    scaled = log_probs.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    out: np.ndarray = (scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))).astype(np.float32)
+    best = log_probs.argmax(axis=1)
+    moved = np.flatnonzero(out.argmax(axis=1) != best)
+    out[moved, best[moved]] = np.nextafter(out[moved].max(axis=1), np.float32(1))
+    return out
 
 
 mlflow.models.set_model(Served())
