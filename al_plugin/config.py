@@ -106,7 +106,9 @@ class Score:
 class Select:
     """What is asked next: ``n`` samples, of which a share is drawn at random first.
 
-    ``relabel``: labelled samples compete too, for another annotator's answer.
+    ``relabel``: labelled samples compete too, for another annotator's answer. ``budget``: money a query
+    may cost by the pool's column cost, null for any; ``top`` then takes the best score per cost
+    (``budget_rule`` ratio) or the best set (knapsack), other strategies go on as long as it lasts.
     """
 
     strategy: str | None = None
@@ -114,6 +116,8 @@ class Select:
     random_share: float = 0.1
     annotators: int = 1
     relabel: bool = False
+    budget: float | None = None
+    budget_rule: str = "ratio"
     knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -200,6 +204,8 @@ _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "select.n": registry.Range(1, None),
     "select.random_share": registry.Range(0, 1),
     "select.annotators": registry.Range(1, None),
+    "select.budget": registry.Range(0, None),
+    "select.budget_rule": registry.OneOf(("ratio", "knapsack")),
     "stop.combine": registry.OneOf(("any", "all")),
     "stop.window": registry.Range(1, None),
     "stop.min_rounds": registry.Range(0, None),
@@ -293,10 +299,10 @@ def _typed(where: str, value: Any, hint: Any) -> Any:
         return _class_names(where, value)
     if hint == Mapping[str, float]:
         return _criteria(where, value)
-    optional = hint == (str | None)
-    if optional and value is None:
+    optional = {str | None: str, float | None: float}
+    if hint in optional and value is None:
         return None
-    knob = registry.Knob(str if optional else hint, None, _LIMITS.get(where))
+    knob = registry.Knob(optional.get(hint, hint), None, _LIMITS.get(where))
     try:
         return registry.check_value(where, value, knob)
     except StrategyError as error:

@@ -110,6 +110,7 @@ class _Seen:
 
     ``predicted`` holds asked samples that the model was not trained on. ``drawn`` are samples in the order
     of their draw with ``chances``, where the strategy drew; ``drawn_from`` the number of candidates.
+    ``even``: the strategy random draws evenly, since no budget cuts its picks.
     """
 
     kappa: float | None = None
@@ -120,6 +121,7 @@ class _Seen:
     drawn: Sequence[str] = ()
     chances: Sequence[float] = ()
     drawn_from: int = 0
+    even: bool = True
     unknown_draw: str = ""
     missing: str = ""
 
@@ -190,7 +192,7 @@ def _counted(number: int, query: Sequence[QueryRow], seen: _Seen, truth: Mapping
     for row in query:
         if row.sample_id in truth and row.sample_id in seen.predicted and row.kind in ("random", "query"):
             # Drawn by the strategy random is as good a control as the random share.
-            even = row.kind == "random" or strategy_of(row) == "random"
+            even = row.kind == "random" or (seen.even and strategy_of(row) == "random")
             counts["random" if even else "query", seen.predicted[row.sample_id] == truth[row.sample_id]] += 1
     drawn = [row for row in query if row.kind == "random"]
     known = bool(drawn) and bool(drawn[0].propensity)
@@ -239,9 +241,10 @@ def _labels(past: PastRound) -> dict[str, str] | None:
 
 def _money(past: PastRound) -> dict[int, float]:
     """What the answers filed in each label round cost, where the pool says what every sample costs."""
-    from al_plugin.verdict_tables import columns, costs
+    from al_plugin.campaign import read_costs
+    from al_plugin.verdict_tables import columns
 
-    price = costs()
+    price = read_costs()
     votes = columns(history.read_output(past, layout.VOTES), ("sample_id", "round")) if price else None
     if not price or votes is None:
         return {}

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +48,7 @@ def read(
             found["kappa"] = stopping.kappa(old, new)
             found["f_change"] = stopping.f_change(old, new)
             found["changed"] = stopping.changed_share(old, new)
+    found["even"] = _select(past).get("budget") is None
     where = _positions(ids, [row.sample_id for row in query])
     predicted = now.column("predicted").combine_chunks()
     asked = zip(query, where, strict=True)
@@ -88,18 +88,6 @@ def columns(content: bytes | None, names: Sequence[str]) -> list[list[Any]] | No
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"a cached table is not a readable parquet file ({error})", change="run dvc fetch") from error
     return [table.column(name).to_pylist() for name in names]
-
-
-def costs() -> dict[str, float]:
-    """Cost by sample from the pool's optional column ``cost``; empty where no part has it."""
-    found: dict[str, float] = {}
-    for path in sorted(Path(layout.POOL).glob("*.parquet")):
-        file = pq.ParquetFile(path)
-        if {"sample_id", "cost"} <= set(file.schema_arrow.names):
-            table = file.read(columns=["sample_id", "cost"])
-            rows = zip(table.column("sample_id").to_pylist(), table.column("cost").to_pylist(), strict=True)
-            found |= {sample: float(cost) for sample, cost in rows if cost is not None}
-    return found
 
 
 def _scores(past: PastRound) -> pa.Table | None:
@@ -149,17 +137,21 @@ def _draw(
     chosen = [row for row in query if row.kind == "query"]
     if not chosen or now.column("score").null_count:
         return {}
-    name = strategy_of(chosen[0])
+    name, told_budget = strategy_of(chosen[0]), _select(past).get("budget")
     scores = numbers(now.column("score")).astype(np.float64)
     beta = _beta(past, name)
     if lure.log_weights(name, scores[:1], beta) is None:
         return {}
-    if any(row.sample_id in trained for row in query):
-        return {"unknown_draw": "the query asked labelled samples again"}
     candidates = np.flatnonzero(free & _not_pending(past, now) & ~np.isneginf(scores))
     told = re.search(r" of (\d+) candidates; ", chosen[0].reason)
-    if told is None or int(told.group(1)) != len(candidates):
-        return {"unknown_draw": f"the candidates of round {past.number} cannot be rebuilt (released samples?)"}
+    why_not = {
+        "under select.budget a row's chance depends on what others cost": told_budget is not None,
+        "the query asked labelled samples again": any(row.sample_id in trained for row in query),
+        f"the candidates of round {past.number} cannot be rebuilt (released samples?)": told is None
+        or int(told.group(1)) != len(candidates),
+    }
+    if any(why_not.values()):
+        return {"unknown_draw": next(why for why, holds in why_not.items() if holds)}
     drawn = [row for row in query if row.kind == "random"]
     ids = now.column("sample_id").combine_chunks()
     even, rest = (_positions(ids, [row.sample_id for row in rows]) for rows in (drawn, chosen))
@@ -183,6 +175,11 @@ def _not_pending(past: PastRound, now: pa.Table) -> np.ndarray:
 
 
 def _beta(past: PastRound, strategy: str) -> float:
-    params = past.lock["stages"]["select"].get("params", {}).get(layout.PARAMS, {})
-    knobs = (params.get("select") or {}).get(strategy) or {}
+    knobs = _select(past).get(strategy) or {}
     return float(knobs.get("beta", 1.0))
+
+
+def _select(past: PastRound) -> dict[str, Any]:
+    """Section select of the params that the round was computed with."""
+    params = past.lock["stages"]["select"].get("params", {}).get(layout.PARAMS, {})
+    return params.get("select") or {}
