@@ -108,7 +108,9 @@ class Score:
 class Select:
     """What is asked next: ``n`` samples, of which a share is drawn at random first.
 
-    ``relabel``: labelled samples compete too, for another annotator's answer.
+    ``relabel``: labelled samples compete too, for another annotator's answer. ``budget``: money a query
+    may cost by the pool's column cost, null for any; ``top`` then takes the best score per cost
+    (``budget_rule`` ratio) or the best set (knapsack), other strategies go on as long as it lasts.
     """
 
     strategy: str | None = None
@@ -116,6 +118,8 @@ class Select:
     random_share: float = 0.1
     annotators: int = 1
     relabel: bool = False
+    budget: float | None = None
+    budget_rule: str = "ratio"
     knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -129,6 +133,20 @@ class Tracking:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """When `al status` says stop: ``criteria`` with their thresholds, ``any`` or ``all`` of them.
+
+    ``window``: consecutive pairs of models a criterion looks at; ``min_rounds``: answered rounds before
+    which only a budget says stop.
+    """
+
+    criteria: Mapping[str, float] = field(default_factory=lambda: {"stabilising_predictions": 0.99})
+    combine: str = "any"
+    window: int = 3
+    min_rounds: int = 3
+
+
+@dataclass(frozen=True)
 class Params:
     """All sections of params.yaml."""
 
@@ -139,6 +157,7 @@ class Params:
     score: Score
     select: Select
     tracking: Tracking
+    stop: Stop
 
     def knobs_of(self, strategy: registry.Strategy) -> dict[str, Any]:
         """The checked knobs that params.yaml sets for a strategy."""
@@ -151,6 +170,17 @@ class Params:
 
 
 NETWORKS = ("auto", "mlp", "linear", "cnn")
+# Stopping criteria with the threshold of the literature where it names one; a budget has none.
+CRITERIA: Mapping[str, float | None] = {
+    "stabilising_predictions": 0.99,
+    "delta_f": 0.05,
+    "classification_change": 0.0,
+    "overall_uncertainty": 0.05,
+    "error_stability": 0.1,
+    "plateau": 0.005,
+    "labels": None,
+    "money": None,
+}
 _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "campaign.seed": registry.Range(0, 2**63 - 1),
     "campaign.threads": registry.Range(1, 1024),
@@ -177,6 +207,11 @@ _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "select.n": registry.Range(1, None),
     "select.random_share": registry.Range(0, 1),
     "select.annotators": registry.Range(1, None),
+    "select.budget": registry.Range(0, None),
+    "select.budget_rule": registry.OneOf(("ratio", "knapsack")),
+    "stop.combine": registry.OneOf(("any", "all")),
+    "stop.window": registry.Range(1, None),
+    "stop.min_rounds": registry.Range(0, None),
 }
 
 
@@ -265,10 +300,12 @@ def _section(name: str, kind: type, raw: Any) -> Any:
 def _typed(where: str, value: Any, hint: Any) -> Any:
     if hint == tuple[str, ...]:
         return _class_names(where, value)
-    optional = hint == (str | None)
-    if optional and value is None:
+    if hint == Mapping[str, float]:
+        return _criteria(where, value)
+    optional = {str | None: str, float | None: float}
+    if hint in optional and value is None:
         return None
-    knob = registry.Knob(str if optional else hint, None, _LIMITS.get(where))
+    knob = registry.Knob(optional.get(hint, hint), None, _LIMITS.get(where))
     try:
         return registry.check_value(where, value, knob)
     except StrategyError as error:
@@ -285,6 +322,23 @@ def _class_names(where: str, value: Any) -> tuple[str, ...]:
             change=f'labels are strings: quote every class, such as "{str(bare[0]).lower()}"',
         )
     return tuple(value)
+
+
+def _criteria(where: str, value: Any) -> dict[str, float]:
+    """Criteria with their thresholds; null stands for the literature's."""
+    if not isinstance(value, dict):
+        raise ParamsError(f"params.yaml sets {where} to {value!r}", change="write name: threshold, or name: null")
+    _refuse_unknown(f"params.yaml: {where}", value, tuple(CRITERIA))
+    found: dict[str, float] = {}
+    for name, given in value.items():
+        limit = CRITERIA[name] if given is None else given
+        if not isinstance(limit, int | float) or isinstance(limit, bool) or not 0 <= limit < float("inf"):
+            need = "a budget" if CRITERIA[name] is None else "a threshold, or null for the usual one"
+            raise ParamsError(
+                f"params.yaml sets {where}.{name} to {given!r}", change=f"it takes {need}: a number of 0 or more"
+            )
+        found[name] = float(limit)
+    return found
 
 
 def _check_campaign(campaign: Campaign) -> None:

@@ -28,7 +28,8 @@ def select_query(params: Params) -> None:
         excluded |= campaign.read_eval_copies()
         strategy = registry.load("select", triple.select)
         knobs = params.knobs_of(strategy)
-        selected = select(board, signals, labeled, excluded, strategy, knobs, asked, triple.reason)
+        money = campaign.read_money(board.ids, params.select)
+        selected = select(board, signals, labeled, excluded, strategy, knobs, asked, triple.reason, money)
         rows = selected.rows
         if selected.warning:
             print(f"select: warning: {selected.warning}", file=sys.stderr)

@@ -13,6 +13,7 @@ from al_plugin.errors import AlError, CampaignError
 COMMANDS = {
     "init": "make a campaign of this Git and DVC repository",
     "status": "round, labels, accuracy so far, open query, next step",
+    "verdict": "is it worth it, what would more labels bring, when to stop",
     "strategies": "list the strategies, or print the card of one",
     "labels": "add a label batch, or choose where label rounds are stored",
     "query": "export the query for people, withdraw it, release pending samples",
