@@ -91,10 +91,14 @@ def read_weights() -> dict[str, np.ndarray]:
 
 def read_model() -> Model:
     """Card, weights, and the signals over the pool that training recorded."""
-    table = store.read_table(layout.POOL_DYNAMICS, _REPRO)
+    return Model(read_card(), read_weights(), signals_of(store.read_table(layout.POOL_DYNAMICS, _REPRO)))
+
+
+def signals_of(table: pa.Table) -> dict[str, Floats]:
+    """The signals (N,) that training recorded over the pool, by name."""
     names = [name for name in table.column_names if name in SIGNALS]
     columns = {name: table.column(name) for name in names if table.num_rows and not table.column(name).null_count}
-    return Model(read_card(), read_weights(), {name: numbers(column) for name, column in columns.items()})
+    return {name: numbers(column) for name, column in columns.items()}
 
 
 def read_inputs(named: Collection[str], classes: tuple[str, ...], labeled: Labeled, targets: Targets) -> Inputs:

@@ -100,7 +100,7 @@ def test_power_of_no_effect_is_the_level(pairs: int) -> None:
 def test_power_is_that_of_the_noncentral_t(pairs: int, effect: float) -> None:
     limit, shift = stats.t.ppf(0.975, pairs - 1), np.sqrt(pairs) * effect
     expected = stats.nct.sf(limit, pairs - 1, shift) + stats.nct.cdf(-limit, pairs - 1, shift)
-    assume(np.isfinite(expected))  # scipy 1.18 gives NaN for some large effects
+    assume(np.isfinite(expected))  # scipy gives NaN for some large effects
     assert power_of(pairs, effect) == pytest.approx(expected, abs=1e-7)
 
 
