@@ -35,7 +35,9 @@ def figure(results: Mapping[str, Any], metric: str) -> bytes:
             axes.axhline(results["target"], color=_INK, linewidth=0.7, linestyle=":")
             axes.set_title(arm, loc="left", fontsize=10, color=_BLUE)
             axes.spines[["top", "right"]].set_visible(False)
-            axes.tick_params(labelsize=8)
+            axes.tick_params(labelsize=8, labelbottom=True)
+        heights = [value for arm in arms.values() for value in arm["mean"]]
+        panels.flat[0].set_ylim(min(heights) - 0.05, max(heights) + 0.05)
         for axes in panels.flat[len(order) :]:
             axes.set_visible(False)
         drawing.supxlabel("labels", fontsize=9)
