@@ -85,6 +85,14 @@ def own(*recipes: str) -> dict[str, str]:
     return RANDOM | {name: name for name in recipes}
 
 
+LINEAR = LAPLACE.partition("score:")[0] + "select: {random_share: 0}\n"
+COPIES = [
+    Criterion("margin at least 10 above entropy", "margin", "entropy", above(10.0)),
+    Criterion("margin above random", "margin", "random", above()),
+    Criterion("BADGE above random", "badge", "random", above()),
+    Criterion("entropy below random", "entropy", "random", below()),
+]
+CANDIDATES = own("margin", "badge", "cluster_margin", "zhdanov", "uherding", "softmax_margin", "drop_query")
 TESTS: dict[str, tuple[str, list[tuple[Setting, list[Criterion]]]]] = {
     "T1": (
         "a pool of near copies: BatchBALD > random > BALD, PowerBALD > BALD",
@@ -140,13 +148,20 @@ TESTS: dict[str, tuple[str, list[tuple[Setting, list[Criterion]]]]] = {
                 Setting(
                     own("margin", "badge", "entropy", "least_confidence", "softmax_margin"), 10, 10, 10, 14, 3, 0.05
                 ),
-                [
-                    Criterion("margin at least 10 above entropy", "margin", "entropy", above(10.0)),
-                    Criterion("margin above random", "margin", "random", above()),
-                    Criterion("BADGE above random", "badge", "random", above()),
-                    Criterion("entropy below random", "entropy", "random", below()),
-                ],
-            )
+                COPIES,
+            ),
+            (
+                Setting(own("margin", "badge", "entropy", "least_confidence"), 10, 10, 10, 14, 3, 0.05, params=LINEAR),
+                COPIES,
+            ),
+        ],
+    ),
+    "R": (
+        "which recipe past the cold start: queries of 10 and of 50, each sample once and three times with noise",
+        [
+            (Setting(CANDIDATES, 10, 50, n, rounds, copies, 0.02), [])
+            for copies in (1, 3)
+            for n, rounds in ((10, 10), (50, 6))
         ],
     ),
     "T8": (
@@ -246,7 +261,9 @@ def areas_of(setting: Setting, jobs: int) -> dict[str, np.ndarray]:
 def report(setting: Setting, criteria: list[Criterion], areas: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Print and return areas, differences and verdicts."""
     size = f"{setting.seeds} seeds, {setting.start} first labels, {setting.rounds} rounds of {setting.n}"
-    print(f"  {size}{f', {setting.copies} copies' if setting.copies > 1 else ''}")
+    size += f", {setting.copies} copies" if setting.copies > 1 else ""
+    size += ", linear network" if "linear" in setting.params else ""
+    print(f"  {size}")
     rows: dict[str, Any] = {}
     for arm, values in areas.items():
         mean, half = mean_band(values[:, None])

@@ -14,6 +14,7 @@ COMMANDS = {
     "init": "make a campaign of this Git and DVC repository",
     "status": "round, labels, accuracy so far, open query, next step",
     "strategies": "list the strategies, or print the card of one",
+    "recommend": "name a recipe for the data at hand, with reasons",
     "simulate": "compare recipes on labels that are there, before spending new ones",
     "labels": "add a label batch, or choose where label rounds are stored",
     "query": "export the query for people, withdraw it, release pending samples",

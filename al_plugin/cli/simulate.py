@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from al_plugin.config import Params
 from al_plugin.errors import DataError, ParamsError
@@ -43,12 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate, compare, print; exit code 1 if an arm failed."""
     params = load_params()
-    _check(arguments)
-    output.refuse_foreign(arguments.out)
-    shared = prepared(arguments, params)
-    done = list(shown(finished(shared, arguments.jobs or _cores()), shared))
-    found = document(shared, done, Question(arguments.metric, arguments.target, arguments.difference))
-    output.write(arguments.out, found, done)
+    found = _simulated(arguments, params)
     print("\n".join(lines(found)))
     print(f"written: {arguments.out}/{output.DOCUMENT}, {output.CURVES}, {output.FIGURE}")
     if arguments.track:
@@ -57,6 +53,23 @@ def run(arguments: argparse.Namespace) -> int:
         told = tell_simulation(params, found, arguments.out)
         print(told.message if told.link is None else f"{told.message}; see {told.link}")
     return 1 if found["failures"] else 0
+
+
+def rehearsed(params: Params, names: str) -> dict[str, Any]:
+    """The document of a simulation as it is without options, but for the recipes."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return _simulated(parser.parse_args(["--recipes", names]), params)
+
+
+def _simulated(arguments: argparse.Namespace, params: Params) -> dict[str, Any]:
+    _check(arguments)
+    output.refuse_foreign(arguments.out)
+    shared = prepared(arguments, params)
+    done = list(shown(finished(shared, arguments.jobs or _cores()), shared))
+    found = document(shared, done, Question(arguments.metric, arguments.target, arguments.difference))
+    output.write(arguments.out, found, done)
+    return found
 
 
 def prepared(arguments: argparse.Namespace, params: Params) -> Shared:
@@ -104,6 +117,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise DataError("--pool needs something to measure on", change="name either --eval FOLDER or --eval-share P")
     if arguments.eval_share is not None and not 0 < arguments.eval_share < 1:
         raise ParamsError(f"--eval-share is {arguments.eval_share}", change="a share between 0 and 1")
+    if arguments.start is not None and arguments.start < 0:
+        raise ParamsError(f"asked for {arguments.start} first labels", change="ask for 0 or more")
     if arguments.jobs is not None and arguments.jobs < 1:
         raise ParamsError(f"--jobs is {arguments.jobs}", change="ask for 1 or more")
     if not arguments.difference > 0:

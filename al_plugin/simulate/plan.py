@@ -82,9 +82,9 @@ def fitted_plan(pool: int, params: Params, *, seeds: int, start: int | None, n: 
     start = max(1, min(2 * len(params.campaign.classes), pool // 5)) if start is None else start
     left = max(1, pool // 2 - start)
     n = min(params.select.n, max(1, left // 10)) if n is None else n
-    if min(seeds, n) < 1 or start < 0 or (rounds is not None and rounds < 1):
-        asked = f"asked for {seeds} seeds, {start} first labels and {rounds} rounds of {n}"
-        raise ParamsError(asked, change="ask for at least one seed, round and label per round, and no negative start")
+    if min(seeds, n) < 1 or (rounds is not None and rounds < 1):
+        asked = f"asked for {seeds} seeds and {'' if rounds is None else rounds} rounds of {n}"
+        raise ParamsError(asked, change="ask for at least one seed, one round and one label per round")
     rounds = min(15, max(1, left // n)) if rounds is None else rounds
     plan = Plan((), seeds, start, n, rounds, params.campaign.seed)
     if plan.end > pool:

@@ -76,12 +76,12 @@ def _tell(experiment_id: str, document: Mapping[str, Any], arm: str, folder: Pat
         )
         for path in sorted(folder.iterdir()):
             mlflow.log_artifact(str(path))
-        _tell_seeds(document, arm)
+        _tell_seeds(experiment_id, run.info.run_id, document, arm)
         mlflow.set_tag(COMPLETE, "true")
     return True
 
 
-def _tell_seeds(document: Mapping[str, Any], arm: str) -> None:
+def _tell_seeds(experiment_id: str, parent: str, document: Mapping[str, Any], arm: str) -> None:
     import mlflow
     from mlflow import MlflowClient
     from mlflow.entities import Metric
@@ -89,7 +89,9 @@ def _tell_seeds(document: Mapping[str, Any], arm: str) -> None:
     found, metric = document["results"]["arms"][arm], document["question"]["metric"]
     for seed, values in enumerate(found["by_seed"]):
         tags = {"al.kind": "simulated_run", "al.arm": arm}
-        with mlflow.start_run(run_name=f"{arm} seed {seed}", nested=True, tags=tags) as run:
+        with mlflow.start_run(
+            run_name=f"{arm} seed {seed}", experiment_id=experiment_id, nested=True, parent_run_id=parent, tags=tags
+        ) as run:
             at = run.info.start_time
             points = [
                 Metric(f"simulation/{metric}", v, at, labels) for labels, v in zip(found["labels"], values, strict=True)
