@@ -46,11 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     params = load_params()
     found = _simulated(arguments, params)
     print("\n".join(lines(found)))
-    print(f"written: {arguments.out}/{output.DOCUMENT}, {output.CURVES}, {output.FIGURE}")
+    print(f"written: {', '.join(str(arguments.out / name) for name in output.FILES)}")
     if arguments.track:
         from al_plugin.tracking.simulation import tell_simulation
 
-        told = tell_simulation(params, found, arguments.out)
+        files = [arguments.out / name for name in output.FILES]
+        told = tell_simulation(params, found, files)
         print(told.message if told.link is None else f"{told.message}; see {told.link}")
     return 1 if found["failures"] else 0
 

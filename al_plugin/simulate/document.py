@@ -83,6 +83,9 @@ def _notes(shared: Shared, arms: Sequence[Arm]) -> list[str]:
         unseen = [name for i, name in enumerate(data.classes) if not (data.evaluation.labels == i).any()]
         if unseen:
             notes.append(f"the evaluation set holds no {', '.join(unseen)}: nothing is measured on it")
+    copies = _copies(data)
+    if copies:
+        notes.append(f"{copies} evaluation samples are exact copies of pool samples: the metric flatters every arm")
     methods = {arm.name: _parts(arm, data)["train"] for arm in arms}
     own = [f"{name} ({method})" for name, method in methods.items() if method != "single"]
     if own:
@@ -97,6 +100,13 @@ def _notes(shared: Shared, arms: Sequence[Arm]) -> list[str]:
             f"the last budget is {used:.0%} of the pool: little is left to choose from, and arms draw together"
         )
     return notes
+
+
+def _copies(data: Data) -> int:
+    """Evaluation samples, of the first seed, whose features stand in the pool too."""
+    pool, _, evaluation = data.split(0)
+    there = {row.tobytes() for row in pool.features}
+    return sum(row.tobytes() in there for row in evaluation.features)
 
 
 def _missing(data: Data) -> list[str]:

@@ -13,7 +13,7 @@ from al_plugin.simulate.figure import figure
 from al_plugin.simulate.results import FOLDER, Finished
 from al_plugin.simulate.run import MEASURED
 
-DOCUMENT, CURVES, FIGURE = "simulation.json", "curves.csv", "curves.svg"
+FILES = DOCUMENT, CURVES, FIGURE = "simulation.json", "curves.csv", "curves.svg"
 DEFAULT = f"{Path(layout.VALIDATION).parent}/simulation"
 
 
@@ -30,7 +30,9 @@ def refuse_foreign(folder: Path) -> None:
 def write(folder: Path, document: Mapping[str, Any], done: Sequence[Finished]) -> None:
     """The three files; and the document once more beside the runs, where `al recommend` looks."""
     store.write_bytes(folder / CURVES, store.csv_text(_columns(done)))
-    if document["results"] is not None:
+    if document["results"] is None:
+        (folder / FIGURE).unlink(missing_ok=True)  # of an earlier simulation
+    else:
         store.write_bytes(folder / FIGURE, figure(document["results"], document["question"]["metric"]))
     store.write_json(folder / DOCUMENT, document)
     store.write_json(Path(FOLDER, document["key"], DOCUMENT), document)

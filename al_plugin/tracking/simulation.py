@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ _EXPERIMENT = "{}/simulations"
 _DONE = "the simulation's files are complete, `al simulate --track` tells it later"
 
 
-def tell_simulation(params: "Params", document: Mapping[str, Any], folder: Path) -> Told:
+def tell_simulation(params: "Params", document: Mapping[str, Any], files: Sequence[Path]) -> Told:
     """Tell MLflow of a simulation's document and files: once per content, however often asked.
 
     Where MLflow does not answer the status is ``unreachable``, or TrackingError if ``tracking.required``.
@@ -28,14 +28,14 @@ def tell_simulation(params: "Params", document: Mapping[str, Any], folder: Path)
     if trouble:
         return unreachable(params, where, trouble, _DONE)
     try:
-        return _converse(params, where, document, folder)
+        return _converse(params, where, document, files)
     except AlError:
         raise
     except Exception as error:  # noqa: BLE001  (a server or store can raise anything)
         return unreachable(params, where, in_one_line(error), _DONE)
 
 
-def _converse(params: "Params", where: Any, document: Mapping[str, Any], folder: Path) -> Told:
+def _converse(params: "Params", where: Any, document: Mapping[str, Any], files: Sequence[Path]) -> Told:
     from al_plugin.tracking import session
 
     with session.quiet(), session.alone(where.lock), session.talking(where):
@@ -43,14 +43,14 @@ def _converse(params: "Params", where: Any, document: Mapping[str, Any], folder:
 
         name = _EXPERIMENT.format(params.campaign.experiment)
         experiment_id = runs.experiment(name, where.artifacts)
-        fresh = [_tell(experiment_id, document, arm, folder) for arm in (document["results"] or {"arms": ()})["arms"]]
+        fresh = [_tell(experiment_id, document, arm, files) for arm in (document["results"] or {"arms": ()})["arms"]]
     link = where.link(experiment_id)
     if any(fresh):
         return Told("told", f"simulation told to MLflow, experiment {name}", link)
     return Told("already", f"MLflow was told of this simulation before, experiment {name}", link)
 
 
-def _tell(experiment_id: str, document: Mapping[str, Any], arm: str, folder: Path) -> bool:
+def _tell(experiment_id: str, document: Mapping[str, Any], arm: str, files: Sequence[Path]) -> bool:
     """One arm with its seeds, unless it was told; whether it was news."""
     import mlflow
     from mlflow import MlflowClient
@@ -74,7 +74,7 @@ def _tell(experiment_id: str, document: Mapping[str, Any], arm: str, folder: Pat
         client.log_batch(
             run.info.run_id, [Metric(n, v, run.info.start_time, step) for n, v, step in _points(document, arm)]
         )
-        for path in sorted(folder.iterdir()):
+        for path in filter(Path.exists, files):
             mlflow.log_artifact(str(path))
         _tell_seeds(experiment_id, run.info.run_id, document, arm)
         mlflow.set_tag(COMPLETE, "true")
