@@ -1,5 +1,6 @@
 """Simulated campaigns: paired, resumable, honest, and one line where they cannot be."""
 
+import ast
 import json
 import os
 import re
@@ -12,17 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from conftest import CLASSES, ROOT, al, blobs, stage, tree
+from conftest import CLASSES, ROOT, al, blobs, stage, tree, truth
 
 from al_plugin import layout, store
 from al_plugin.cli import simulate as command
 from al_plugin.data.pool import sample_table
 from al_plugin.errors import AlError
 from al_plugin.simulate import output, results
+from al_plugin.simulate import run as training
 from al_plugin.simulate.analysis import Question, analysed
 from al_plugin.simulate.data import from_folders, preflight
-from al_plugin.simulate.plan import Arm, Plan, arms_of, fitted_plan, seeds_of
+from al_plugin.simulate.plan import Arm, Plan, Seeds, arms_of, fitted_plan, seeds_of
 from al_plugin.simulate.run import first_labels, run
 from al_plugin.simulate.table import aligned, lines
 from al_plugin.stage import load_params
@@ -97,6 +100,35 @@ def test_arms_start_from_the_same_labels_and_model(labelled: Path) -> None:
     arms = read()["results"]["arms"]
     assert len({tuple(curve[0] for curve in arm["by_seed"]) for arm in arms.values()}) == 1
     assert len({json.dumps(arm["by_seed"]) for arm in arms.values()}) > 1
+
+
+def test_training_is_told_what_the_stage_tells_it() -> None:
+    """A setting that the train stage hands on and a simulation does not would make them differ in silence."""
+    (names,) = re.findall(r"names = (\(.*\))", (ROOT / "pipelines/train.py").read_text())
+    assert ast.literal_eval(names) == training._TASK
+
+
+@pytest.mark.parametrize("recipe", ["auto", "typiclust"])
+def test_a_simulated_campaign_is_the_campaign(campaign: Path, monkeypatch: pytest.MonkeyPatch, recipe: str) -> None:
+    """With the campaign's own seed everywhere, three answered rounds measure the same to the last bit."""
+    params = Path(layout.PARAMS)
+    params.write_text(params.read_text().replace("recipe: auto", f"recipe: {recipe}"))
+    measured = []
+    for number in range(4):
+        for name in ("merge_labels", "train", "score", "select_query"):
+            assert stage(name) == 0
+        measured.append(json.loads(Path(layout.TRAIN_METRICS).read_text())["eval"])
+        if number < 3:
+            al("oracle")
+    table = pa.concat_tables(store.read_parts(layout.POOL, "").values())
+    ids = table.column("sample_id").to_pylist()
+    store.write_table("all/part.parquet", table.append_column("label", pa.array([truth(i) for i in ids])))
+    data = from_folders("all", layout.EVAL, 0.0, CLASSES)
+    monkeypatch.setattr(training, "seeds_of", lambda *_: Seeds(0, 0, 0, 0))
+    found = run(data, load_params(), Plan((), 1, 0, 12, 3), Arm(recipe, recipe), 0)
+    assert found["labels"] == [12, 24, 36]
+    for name in training.MEASURED:
+        assert found[name] == [metrics[name] for metrics in measured[1:]], name
 
 
 def test_recording_dynamics_changes_nothing_else(labelled: Path) -> None:
