@@ -33,11 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pool", metavar="FOLDER", help="labelled parquet parts instead of this campaign's labels")
     parser.add_argument("--eval", metavar="FOLDER", help="labelled parquet parts to measure on")
     parser.add_argument("--eval-share", type=float, metavar="P", help="set aside this share of the pool instead")
-    parser.add_argument("--metric", choices=METRICS, default=METRICS[0])
+    parser.add_argument("--metric", choices=METRICS, default=METRICS[0], help="what curves show")
     parser.add_argument("--target", type=float, metavar="VALUE", help="count the labels until the metric reaches it")
     parser.add_argument("--difference", type=float, default=1.0, metavar="D", help="points that matter (default 1)")
     parser.add_argument("--jobs", type=int, metavar="J", help="processes (default: one per core)")
-    parser.add_argument("--out", type=Path, default=Path(output.DEFAULT), metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=Path(output.DEFAULT), metavar="FOLDER", help="default %(default)s")
     parser.add_argument("--track", action="store_true", help="tell MLflow: a run per arm, steps are labels")
 
 
