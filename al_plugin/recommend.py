@@ -52,8 +52,8 @@ class Recommendation:
 def seen(params: Params) -> Seen:
     """Look at the campaign's pool, labels and evaluation set."""
     classes = params.campaign.classes
-    pool = campaign.read_pool()
-    evaluation = campaign.read_evaluation(classes, pool)
+    pool = campaign.read_pool(params)
+    evaluation = campaign.read_evaluation(params, pool)
     labeled = campaign.read_labeled(classes).per_class(len(classes)) if Path(layout.LABELED).exists() else []
     rng = np.random.default_rng(params.campaign.seed)
     share = near_duplicates(standardised(pool.features, pool.groups), rng)

@@ -1,6 +1,5 @@
 """Simulated campaigns: paired, resumable, honest, and one line where they cannot be."""
 
-import ast
 import json
 import os
 import re
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import CLASSES, ROOT, al, blobs, stage, tree, truth
+from conftest import ROOT, al, blobs, stage, tree, truth
 
 from al_plugin import layout, store
 from al_plugin.cli import simulate as command
@@ -102,12 +101,6 @@ def test_arms_start_from_the_same_labels_and_model(labelled: Path) -> None:
     assert len({json.dumps(arm["by_seed"]) for arm in arms.values()}) > 1
 
 
-def test_training_is_told_what_the_stage_tells_it() -> None:
-    """A setting that the train stage hands on and a simulation does not would make them differ in silence."""
-    (names,) = re.findall(r"names = (\(.*\))", (ROOT / "pipelines/train.py").read_text())
-    assert ast.literal_eval(names) == training._TASK
-
-
 @pytest.mark.parametrize("recipe", ["auto", "typiclust"])
 def test_a_simulated_campaign_is_the_campaign(campaign: Path, monkeypatch: pytest.MonkeyPatch, recipe: str) -> None:
     """With the campaign's own seed everywhere, three answered rounds measure the same to the last bit."""
@@ -123,7 +116,7 @@ def test_a_simulated_campaign_is_the_campaign(campaign: Path, monkeypatch: pytes
     table = pa.concat_tables(store.read_parts(layout.POOL, "").values())
     ids = table.column("sample_id").to_pylist()
     store.write_table("all/part.parquet", table.append_column("label", pa.array([truth(i) for i in ids])))
-    data = from_folders("all", layout.EVAL, 0.0, CLASSES)
+    data = from_folders("all", layout.EVAL, 0.0, load_params())
     monkeypatch.setattr(training, "seeds_of", lambda *_: Seeds(0, 0, 0, 0))
     found = run(data, load_params(), Plan((), 1, 0, 12, 3), Arm(recipe, recipe), 0)
     assert found["labels"] == [12, 24, 36]
@@ -134,7 +127,7 @@ def test_a_simulated_campaign_is_the_campaign(campaign: Path, monkeypatch: pytes
 def test_recording_dynamics_changes_nothing_else(labelled: Path) -> None:
     """So it is left out where no strategy asks for it; here one does, and one does not."""
     params = load_params()
-    data = from_folders("known/pool", "known/eval", 0.0, CLASSES)
+    data = from_folders("known/pool", "known/eval", 0.0, load_params())
     plan = Plan((), 1, 6, 6, 3)
     arm = Arm("margin", "margin")
     off = replace(params, train=replace(params.train, dynamics_every=0))
@@ -145,12 +138,12 @@ def test_recording_dynamics_changes_nothing_else(labelled: Path) -> None:
 @pytest.mark.parametrize("recipe", ["epig", "active_lab", "alfa_mix", "learning_loss", "qbc"])
 def test_every_kind_of_signal_is_at_hand(labelled: Path, recipe: str) -> None:
     """Targets, annotations, the head's weights, what training gives, and a committee."""
-    data = from_folders("known/pool", "known/eval", 0.0, CLASSES)
+    data = from_folders("known/pool", "known/eval", 0.0, load_params())
     assert run(data, load_params(), Plan((), 1, 9, 3, 2), Arm(recipe, recipe), 0)["labels"] == [9, 12, 15]
 
 
 def test_a_share_set_aside_is_drawn_anew_for_every_seed(labelled: Path) -> None:
-    data = from_folders("known/pool", None, 0.3, CLASSES)
+    data = from_folders("known/pool", None, 0.3, load_params())
     assert data.sizes() == (63, 27)
     pool, truth, evaluation = data.split(1)
     assert (len(pool), len(truth), len(evaluation.labels)) == (63, 63, 27)
@@ -160,7 +153,7 @@ def test_a_share_set_aside_is_drawn_anew_for_every_seed(labelled: Path) -> None:
 
 
 def test_the_first_labels_can_be_balanced(labelled: Path) -> None:
-    data = from_folders("known/pool", "known/eval", 0.0, CLASSES)
+    data = from_folders("known/pool", "known/eval", 0.0, load_params())
     pool, truth, _ = data.split(0)
     for seed in range(20):
         chosen = first_labels(pool, truth, Plan((), 1, 7, 1, 1, balanced=True), seed)
@@ -265,7 +258,7 @@ def test_other_settings_are_other_runs(labelled: Path, old: str, new: str) -> No
 
 
 def test_other_labels_are_other_runs(labelled: Path) -> None:
-    data = from_folders("known/pool", "known/eval", 0.0, CLASSES)
+    data = from_folders("known/pool", "known/eval", 0.0, load_params())
     plan = Plan((), 1, 6, 6, 3)
     one = results.key_of(results.Shared(data, load_params(), plan))
     labels = data.labels.copy()

@@ -81,9 +81,7 @@ def prepared(arguments: argparse.Namespace, params: Params) -> Shared:
     if arguments.pool is None:
         data = labelled.preflight(params)
     else:
-        data = labelled.from_folders(
-            arguments.pool, arguments.eval, arguments.eval_share or 0.0, params.campaign.classes
-        )
+        data = labelled.from_folders(arguments.pool, arguments.eval, arguments.eval_share or 0.0, params)
     plan = fitted_plan(
         data.sizes()[0], params, seeds=arguments.seeds, start=start, n=arguments.n, rounds=arguments.rounds
     )

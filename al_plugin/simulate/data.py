@@ -4,12 +4,11 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import numpy as np
-import pyarrow as pa
 
-from al_plugin import campaign, store
+from al_plugin import campaign
 from al_plugin.axes import Ints
 from al_plugin.config import Params
-from al_plugin.data.pool import Pool, column_of_ids, features_of, labels_of, pool_of, refuse_overlap
+from al_plugin.data.pool import Pool, labels_of
 from al_plugin.data.sets import Evaluation
 from al_plugin.errors import DataError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
@@ -76,26 +75,18 @@ def preflight(params: Params) -> Data:
             "this campaign has no labels yet, and a simulation needs their answers",
             change="name a labelled set: al simulate --pool FOLDER --eval-share .3, or label a round first",
         )
-    pool = campaign.read_pool()
-    evaluation = campaign.read_evaluation(classes, pool)
+    pool = campaign.read_pool(params)
+    evaluation = campaign.read_evaluation(params, pool)
     return Data(rows_of(pool, pool.positions(labeled.sample_ids)), labeled.labels, classes, evaluation)
 
 
-def from_folders(pool_folder: str, eval_folder: str | None, share: float, classes: tuple[str, ...]) -> Data:
+def from_folders(pool_folder: str, eval_folder: str | None, share: float, params: Params) -> Data:
     """Labelled parquet parts: a pool and an evaluation set, or one folder to be split by seed."""
-    parts = store.read_parts(pool_folder, _ADD)
-    pool = pool_of(parts)
-    labels = labels_of(pa.concat_tables(parts.values()), classes, pool_folder)
+    classes = params.campaign.classes
+    parts = campaign.parts_in(pool_folder, "pool part", _ADD, params)
+    pool = campaign.pool_in(parts, params)
+    labels = np.concatenate([labels_of(part.table, classes, part.where) for part in parts.values()])
     if eval_folder is None:
         return Data(pool, labels, classes, None, share, pool_folder)
-    table = pa.concat_tables(store.read_parts(eval_folder, _ADD).values())
-    refuse_overlap(pool.ids, column_of_ids(table, eval_folder))
-    evaluation = Evaluation(features_of(table, eval_folder), labels_of(table, classes, eval_folder))
-    if len(evaluation.labels) == 0:
-        raise DataError(f"{eval_folder} is empty", change=_ADD)
-    if evaluation.features.shape[1] != pool.features.shape[1]:
-        raise DataError(
-            f"{eval_folder} has {evaluation.features.shape[1]} features, {pool_folder} {pool.features.shape[1]}",
-            change="give both the same features",
-        )
-    return Data(pool, labels, classes, evaluation, source=pool_folder)
+    held = campaign.parts_in(eval_folder, "evaluation part", _ADD, params)
+    return Data(pool, labels, classes, campaign.evaluation_in(held, classes, pool), source=pool_folder)

@@ -12,7 +12,6 @@ from al_plugin.simulate.data import PREFLIGHT, Data
 from al_plugin.simulate.plan import REFERENCE, Arm
 from al_plugin.simulate.results import Finished, Shared, key_of
 
-_SETTINGS = ("network", "augment", "epochs", "batch_size", "lr", "weight_decay")
 # Beyond this share of the pool the arms draw together because little is left to choose from.
 _CROWDED = 0.6
 
@@ -42,8 +41,7 @@ def document(shared: Shared, done: Sequence[Finished], question: Question) -> di
             "budgets": plan.budgets,
         },
         "question": asdict(question),
-        "settings": {name: getattr(params.train, name) for name in _SETTINGS}
-        | {"random_share": params.select.random_share},
+        "settings": params.train.settings() | {"random_share": params.select.random_share},
         "strategies": {arm.name: _parts(arm, data) for arm in plan.arms},
         "results": analysed(runs, question) if REFERENCE in runs else None,
         "failures": [{"arm": one.arm.name, "seed": one.seed, "message": one.failure} for one in failed],

@@ -44,7 +44,8 @@ class Finished:
 def key_of(shared: Shared) -> str:
     """Hash of data, budgets, root seed, settings and code version: what a run depends on besides arm and seed."""
     params, plan = shared.params, shared.plan
-    sections = {name: asdict(getattr(params, name)) for name in ("train", "score", "select")}
+    sections = {name: asdict(getattr(params, name)) for name in ("score", "select")}
+    sections["train"] = params.train.settings() | {"knobs": dict(params.train.knobs)}
     document = {
         "data": shared.data.digest(),
         "plan": [plan.root, plan.start, plan.n, plan.rounds, plan.balanced],

@@ -24,7 +24,6 @@ from al_plugin.strategies.registry import Strategy
 
 SCHEMA = "simulated_run/1"
 MEASURED = ("accuracy", "balanced_accuracy", "nll", "ece")
-_TASK = ("network", "augment", "epochs", "batch_size", "lr", "weight_decay", "dynamics_every")
 _OF_TRAINING = ("pool_dispersion", "pool_flips")
 
 
@@ -42,7 +41,7 @@ def run(data: Data, params: Params, plan: Plan, arm: Arm, number: int) -> dict[s
         known = Labeled([str(sample_id) for sample_id in pool.ids[rows]], truth[rows])
         strategies = arm.strategies(known.per_class(len(data.classes)))
         by_train, by_score, by_select = strategies
-        task = {name: getattr(params.train, name) for name in _TASK}
+        task = params.train.settings()
         if not set(_OF_TRAINING) & {*by_score.signals, *by_select.signals}:
             task["dynamics_every"] = 0  # only looks on
         task |= {"threads": 1, "seed": seeds.number(own.model, round_number, "train")}
@@ -109,7 +108,7 @@ def _picked(
 
 def _targets(pool: Pool, params: Params, seed: int, round_number: int) -> Floats:
     asked = Targets(params.score.target, params.score.targets, seeds.number(seed, round_number, "targets"))
-    return campaign.read_targets(asked, pool)
+    return campaign.read_targets(asked, pool, params)
 
 
 def _answers(pool: Pool, known: Labeled) -> Ints:
