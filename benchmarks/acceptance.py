@@ -177,8 +177,8 @@ TESTS: dict[str, tuple[str, list[tuple[Setting, list[Criterion]]]]] = {
                     },
                     20,
                     100,
-                    50,
-                    10,
+                    100,
+                    5,
                 ),
                 [
                     Criterion("random and random again within .5", "random again", "random", within(0.5)),
