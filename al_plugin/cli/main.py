@@ -15,6 +15,8 @@ COMMANDS = {
     "status": "round, labels, accuracy so far, open query, next step",
     "verdict": "is it worth it, what would more labels bring, when to stop",
     "strategies": "list the strategies, or print the card of one",
+    "recommend": "name a recipe for the data at hand, with reasons",
+    "simulate": "compare recipes on labels that are there, before spending new ones",
     "labels": "add a label batch, or choose where label rounds are stored",
     "query": "export the query for people, withdraw it, release pending samples",
     "oracle": "answer the open query from known labels (demos and tests)",
