@@ -26,5 +26,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.track:
         from al_plugin.tracking.page import attach
 
-        print(attach(load_params(), made.key, made.page, path.name))
+        print(attach(load_params(), made.key, made.page))
     return 0

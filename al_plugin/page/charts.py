@@ -42,7 +42,8 @@ def lines(series: Sequence[Series], across: str, up: str) -> tuple[Markup, float
             if lower is not None and upper is not None:
                 parts.append(line(at, box.up(lower), at, box.up(upper), f"{one.kind} whisker"))
             parts.append(tag("circle", cx=at, cy=box.up(y), r=3.0, class_=f"{one.kind} dot"))
-    parts.append(legend([(one.kind, one.name) for one in series], box.left - 5, 14))
+    if len(series) > 1:
+        parts.append(legend([(one.kind, one.name) for one in series], box.left - 5, 14))
     return tag("g", parts), 246
 
 
@@ -50,7 +51,7 @@ def histogram(
     edges: Floats, counts: Ints, marked: Sequence[float], across: str, up: str, names: tuple[str, str]
 ) -> tuple[Markup, float]:
     """Bars of counts; ``marked`` values as diamonds on a strip of their own under the bars."""
-    box = Box(46, 40, WIDTH - 10, 190, (float(edges[0]), float(edges[-1])), (0, float(max(1, counts.max()))))
+    box = Box(46, 40, WIDTH - 10, 190, (float(edges[0]), float(edges[-1])), (0, 1.06 * max(1, int(counts.max()))))
     parts: list[Content] = [_y_grid(box, up)]
     for left, right, amount in zip(edges, edges[1:], counts, strict=False):
         if amount:
@@ -104,7 +105,7 @@ def heat(counts: Ints, names: Sequence[str]) -> tuple[Markup, float]:
     size = len(names)
     left = 14 + LETTER * min(_LONGEST_NAME, max(map(len, names)))
     side = (WIDTH - left - 4) / size
-    top = 20 + (0 if _flat(names, side) else LETTER * min(_LONGEST_NAME, max(map(len, names))))
+    top = 32 + (0 if _flat(names, side) else LETTER * min(_LONGEST_NAME, max(map(len, names))))
     parts: list[Content] = [label(left, 10, "predicted →", anchor="start", kind="t name")]
     most = max(1, int((counts * (1 - np.eye(size, dtype=np.int64))).max()))
     for row in range(size):
@@ -165,7 +166,9 @@ def scatter(pool: Floats, labeled: Floats, query: Floats, titles: Sequence[str])
     parts: list[Content] = [dots(places(pool), "dots")]
     parts += [mark("labeled", x, y, 3.4) for x, y in places(labeled)]
     parts += [tag("g", tag("title", text), mark("query", x, y, 4.4)) for (x, y), text in zip(places(query), titles, strict=True)]
-    names = [("pool", f"pool ({len(pool):,})"), ("labeled", f"labelled ({len(labeled):,})")]
+    names = [("pool", f"pool ({len(pool):,})")]
+    if len(labeled):
+        names.append(("labeled", f"labelled ({len(labeled):,})"))
     names.append(("query", f"this query ({len(query):,})"))
     parts.append(legend(names, 4, 14))
     return tag("g", parts), used[1] - shift
@@ -173,7 +176,7 @@ def scatter(pool: Floats, labeled: Floats, query: Floats, titles: Sequence[str])
 
 def columns(amounts: Sequence[tuple[str, int]], across: str, up: str, *, special: str = "") -> tuple[Markup, float]:
     """One bar per name with its count on top; the ``special`` one has another colour."""
-    box = Box(46, 34, WIDTH - 10, 190, (0, len(amounts)), (0, max(1, *(amount for _, amount in amounts))))
+    box = Box(46, 28, WIDTH - 10, 190, (0, len(amounts)), (0, 1.1 * max(1, *(amount for _, amount in amounts))))
     parts: list[Content] = [_y_grid(box, up)]
     every = max(1, -(-len(amounts) // _FINEST))
     for i, (name, amount) in enumerate(amounts):

@@ -71,6 +71,6 @@ def table(head: Iterable[Content], rows: Iterable[Iterable[Content]], *, label: 
     return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=label)
 
 
-def details(summary: Content, *content: Content) -> Markup:
+def details(summary: Content, *content: Content, opened: bool = False) -> Markup:
     """Content that opens on demand, by mouse or keyboard."""
-    return tag("details", tag("summary", summary), *content)
+    return tag("details", tag("summary", summary), *content, open="" if opened else None)

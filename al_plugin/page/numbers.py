@@ -22,6 +22,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return text.replace("-", MINUS)
 
 
+def metric(value: float | None) -> str:
+    """Three decimals, a dash for none."""
+    return "–" if value is None else f"{value:.3f}".replace("-", MINUS)
+
+
 def signed(value: float) -> str:
     """With its sign, three decimals."""
     return f"{value:+.3f}".replace("-", MINUS)

@@ -1,7 +1,9 @@
 """The sections on the query: the batch as a whole, the map, and a card for each sample."""
 
 from base64 import b64encode
+from collections.abc import Callable
 
+from al_plugin.math.explain import Coverage
 from al_plugin.page import charts
 from al_plugin.page.content import Content
 from al_plugin.page.html import Content as Part
@@ -51,64 +53,85 @@ def _mix(found: Batch) -> Markup:
 def _coverage(found: Batch, space: str) -> list[Part]:
     where = "the model's embedding" if space == "embeddings" else "the standardised features"
     part = "" if found.measured >= found.unlabelled else f"; measured on {count(found.measured)} of them, drawn at random"
-    rows: list[list[Part]] = []
-
-    def add(name: str, value: str, random: Versus | None = None, digits: str = "number") -> None:
-        told = "" if random is None else _random(random, digits)
-        rows.append([name, value, told])
-
-    before, after = found.before, found.after
-    add("mean distance to the nearest label, before", _mean(before.mean, before.error))
-    add("the same, this query labelled", _mean(after.mean, after.error), found.mean)
-    add("largest distance, before", number(before.largest))
-    add("the same, this query labelled", number(after.largest))
-    add(f"pool within {number(found.radius)} of a label, before", percent(before.covered))
-    add("the same, this query labelled", percent(after.covered))
+    before, after, none = found.before, found.after, "–"
+    rows = [
+        ["mean distance to the nearest label", _mean(before), _mean(after), _random(found.mean, number)],
+        ["largest distance", number(before.largest), number(after.largest), none],
+        [f"within {number(found.radius)} of a label", percent(before.covered), percent(after.covered), none],
+    ]
     if found.covered is not None:
-        add("newly covered by the query", percent(found.covered.batch), found.covered, "percent")
-    if found.overlap is not None:
-        shared = found.overlap
-        add("of what a random query would newly cover, covered too", f"{percent(shared.random)} ({percent(shared.low)} to {percent(shared.high)})")
+        rows.append(["newly within it", none, percent(found.covered.batch), _random(found.covered, percent)])
     if found.gap is not None:
-        add("mean distance to the next sample of the query", number(found.gap.batch), found.gap)
-    add("pairs of near copies within the query", count(found.twins))
+        rows.append(["mean distance to the next of the query", none, number(found.gap.batch), _random(found.gap, number)])
+    rows.append(["pairs of near copies in the query", none, count(found.twins), none])
+    shared = found.overlap
+    overlap = "" if shared is None else (
+        f"Of what a random query would newly cover, this one covers {percent(shared.random)} "
+        f"({percent(shared.low)} to {percent(shared.high)}) too. "
+    )
     note = (
         f"Distances in {where}, over {count(found.unlabelled)} samples without a label{part}. The radius is the median distance "
         f"after this query. Near copies are closer than {number(found.copy_radius)}: a quarter of the median distance to the 10th "
         "neighbour. Random: the mean of 20 random queries of this size, and the range of the middle 95 % of them."
     )
-    return [table(["", "value", "random query"], rows, label="Coverage", numbers=(1, 2)), tag("p", note, class_="muted")]
+    head = ["of the pool", "before", "with this query", "with a random one"]
+    return [table(head, rows, label="Coverage", numbers=(1, 2, 3)), tag("p", overlap, note, class_="muted")]
 
 
-def _mean(value: float | None, error: float | None) -> str:
-    if value is None:
-        return "no labels"
-    return f"{number(value)} ± {number(1.96 * (error or 0), 2)}"
+def _mean(found: Coverage) -> str:
+    return "–" if found.mean is None else f"{number(found.mean)} ± {number(1.96 * (found.error or 0), 2)}"
 
 
-def _random(random: Versus, digits: str) -> str:
-    told = percent if digits == "percent" else number
-    return f"{told(random.random)} ({told(random.low)} to {told(random.high)})"
+def _random(random: Versus | None, told: Callable[[float], str]) -> str:
+    return "–" if random is None else f"{told(random.random)} ({told(random.low)} to {told(random.high)})"
 
 
-def picture(content: Content) -> Markup | None:
-    """The map: where the query lies between the pool and what is labelled."""
+def place(content: Content) -> Markup | None:
+    """Where the query lies: on the map, and among the scores."""
+    drawn = [found for found in (_map(content), _scores(content)) if found is not None]
+    if len(drawn) == 1:
+        return section("place", "Where the query lies", drawn[0])
+    return section("place", "Where the query lies", tag("div", drawn, class_="grid")) if drawn else None
+
+
+def _map(content: Content) -> Markup | None:
+    """Samples of the query between the pool and what is labelled."""
     found, samples = content.explanation.map, content.explanation.samples
     if len(found.pool) + len(found.labeled) + len(found.query) < 3:
         return None
     titles = [f"{one.row.rank}: {one.row.sample_id}" for one in samples]
     drawing, height = charts.scatter(found.pool, found.labeled, found.query, titles)
     where = "the model's embeddings" if content.explanation.space == "embeddings" else "the standardised features"
+    drawn, unlabelled = len(found.pool), content.explanation.batch.unlabelled
+    whole = "" if drawn >= unlabelled else f"Of {count(unlabelled)} unlabelled samples {count(drawn)} are drawn, at random."
     told = (
         f"The first two principal components of {where}; they hold {percent(found.explained[0])} and {percent(found.explained[1])} "
-        f"of the variance, so what lies together here need not be near. {count(len(found.pool))} unlabelled samples, drawn at random."
+        f"of the variance, so what lies together here need not be near. {whole}"
     )
     rows = [
         [one.row.rank, tag("a", one.row.sample_id, href=f"#s-{one.row.rank}"), number(float(x)), number(float(y))]
         for one, (x, y) in zip(samples[:CARDS], found.query, strict=False)
     ]
     alternative = table(["rank", "sample", "1st component", "2nd component"], rows, label="Places of the query on the map", numbers=(0, 2, 3))
-    return section("map", "Map", figure("map-f", "Map of the pool", told, drawing, height, alternative))
+    return figure("map-f", "Map of the pool", told, drawing, height, alternative)
+
+
+def _scores(content: Content) -> Markup | None:
+    """Scores of the pool with those of the query marked."""
+    found = content.scores
+    if found is None or not found.counts.sum():
+        return None
+    drawing, height = charts.histogram(
+        found.edges, found.counts, found.query, "score (higher is labelled first)", "samples", ("pool", "this query")
+    )
+    rows = [
+        [f"{number(float(low))} to {number(float(high))}", count(int(amount))]
+        for low, high, amount in zip(found.edges, found.edges[1:], found.counts, strict=False)
+    ]
+    never = f" {count(found.never)} more have the score never." if found.never else ""
+    told = f"Scores of {count(int(found.counts.sum()))} pool samples; the {len(found.query)} of this query are marked under the axis.{never}"
+    alternative = table(["score", "samples"], rows, label="Scores", numbers=(0, 1))
+    return figure("scores-f", "Score distribution", told, drawing, height, alternative)
 
 
 def cards(content: Content) -> Markup:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from al_plugin.math.outcomes import Share, precisions, recalls
+from al_plugin.math.outcomes import precisions, recalls
 from al_plugin.page import charts
 from al_plugin.page.content import Content, Evaluated, Point
 from al_plugin.page.html import Content as Part
 from al_plugin.page.html import Markup, details, table, tag
-from al_plugin.page.numbers import count, interval, number, percent, share, signed
+from al_plugin.page.numbers import count, interval, metric, number, percent, share, signed
 from al_plugin.page.svg import figure
 from al_plugin.page.verdict import control_points, stopping
 
@@ -37,7 +37,7 @@ def headline(content: Content) -> Markup:
     else:
         accuracy = content.evaluated.accuracy
         ends = f"95 % interval {interval(accuracy.low, accuracy.high)} of {count(accuracy.total)} samples"
-        facts.append(("Accuracy", number(accuracy.value), ends))
+        facts.append(("Accuracy", metric(accuracy.value), ends))
         facts.append(("Change", *_change(content)))
     facts.append(("Query", count(len(content.explanation.samples)), f"of {count(content.explanation.candidates)} candidates"))
     shown = [tag("div", tag("dt", name), tag("dd", value, tag("small", note))) for name, value, note in facts]
@@ -85,24 +85,24 @@ def learning_curve(content: Content) -> Markup | None:
         [
             point.round,
             count(point.labels),
-            number(point.metrics["accuracy"]),
+            metric(point.metrics["accuracy"]),
             "–" if point.accuracy is None else interval(point.accuracy.low, point.accuracy.high),
-            *(number(point.metrics.get(name)) for name in known),
+            *(metric(point.metrics.get(name)) for name in known),
         ]
         for point in points
     ]
     head = ["round", "labels", "accuracy", "95 % interval", *(_TITLES[name] for name in known)]
     alternative: list[Part] = [table(head, rows, label="Metrics by round", numbers=range(1, len(head)))]
     if control:
-        rows = [[count(x), number(y), "–" if low is None or high is None else interval(low, high)] for x, y, low, high in control]
+        rows = [[count(x), metric(y), "–" if low is None or high is None else interval(low, high)] for x, y, low, high in control]
         alternative += [tag("p", "Random control"), table(["labels", "accuracy", "interval"], rows, label="Random control", numbers=(0, 1, 2))]
     first, last = points[0], points[-1]
     told = (
-        f"Accuracy on the evaluation set over {len(points)} rounds: {number(first.metrics['accuracy'])} with "
-        f"{count(first.labels)} labels, {number(last.metrics['accuracy'])} with {count(last.labels)}. Bars are 95 % intervals "
+        f"Accuracy on the evaluation set over {len(points)} rounds: {metric(first.metrics['accuracy'])} with "
+        f"{count(first.labels)} labels, {metric(last.metrics['accuracy'])} with {count(last.labels)}. Bars are 95 % intervals "
         "of each round by itself."
     )
-    return section("curve", "Learning curve", figure("curve-f", "Learning curve", told, drawing, height, alternative))
+    return section("curve", "Learning curve", figure("curve-f", "Learning curve", told, drawing, height, alternative, opened=True))
 
 
 def _placed(point: Point) -> tuple[float, float, float | None, float | None]:
@@ -126,12 +126,12 @@ def quality(content: Content) -> Markup | None:
 def _calibration(found: Evaluated) -> Markup:
     drawing, height = charts.reliability(found.bins)
     rows = [
-        [f"{one.low:.1f} to {one.high:.1f}", count(one.correct.total), number(one.confidence), share(one.correct)]
+        [f"{one.low:.1f} to {one.high:.1f}", count(one.correct.total), metric(one.confidence), share(one.correct)]
         for one in found.bins
     ]
     told = (
-        f"Share of correct predictions against confidence, in bins of a tenth. Expected calibration error {number(found.metrics.get('ece'))}, "
-        f"negative log-likelihood {number(found.metrics.get('nll'))} nats. Points under the diagonal are too confident."
+        f"Share of correct predictions against confidence, in bins of a tenth. Expected calibration error (15 bins) {metric(found.metrics.get('ece'))}, "
+        f"negative log-likelihood {metric(found.metrics.get('nll'))} nats. Points under the diagonal are too confident."
     )
     head = ["confidence", "samples", "mean confidence", "share correct, 95 %"]
     return figure("calibration-f", "Calibration", told, drawing, height, table(head, rows, label="Calibration", numbers=(1, 2, 3)))
@@ -182,7 +182,7 @@ def labels(content: Content) -> Markup | None:
     facts: list[Part] = [tag("div", tag("dt", name), tag("dd", count(found.numbers[name]))) for name in names if name in found.numbers]
     if found.numbers.get("mean_agreement") is not None:
         note = tag("small", "share of votes that equal the label, mean over samples")
-        facts.append(tag("div", tag("dt", "agreement"), tag("dd", number(found.numbers["mean_agreement"]), note)))
+        facts.append(tag("div", tag("dt", "agreement"), tag("dd", metric(found.numbers["mean_agreement"]), note)))
     parts: list[Part] = [tag("dl", facts, class_="facts")]
     drawn: list[Part] = []
     per_class = found.numbers.get("per_class") or {}
@@ -198,12 +198,12 @@ def labels(content: Content) -> Markup | None:
         rows = [[name, count(value)] for name, value in found.agreement]
         told = "Labelled samples with several votes, by agreement."
         drawn.append(figure("agreement-f", "Agreement", told, drawing, height, table(["agreement", "samples"], rows, label="Agreement", numbers=(1,))))
-    parts.append(tag("div", drawn, class_="grid"))
     if found.annotators:
         rows = [[one.name, count(one.votes), share(one.agrees), count(one.agrees.total)] for one in found.annotators]
         head = ["annotator", "votes", "agrees with the label, 95 %", "on samples of several votes"]
-        parts.append(tag("h3", "Annotators"))
-        parts.append(table(head, rows, label="Annotators", numbers=(1, 2, 3)))
+        shown = table(head, rows, label="Annotators", numbers=(1, 2, 3))
+        drawn.append(tag("div", tag("h3", "Annotators"), shown))
+    parts.append(tag("div", drawn, class_="grid"))
     if found.refused:
         rows = [[file, row, reasons] for file, row, reasons in found.refused]
         title = f"In quarantine: {count(found.numbers.get('quarantined', len(rows)))} answers"
@@ -235,23 +235,6 @@ def forgetting(content: Content) -> Markup | None:
     return section("forgetting", "What training forgets", tag("div", shown, tag("div", parts), class_="grid"))
 
 
-def scores(content: Content) -> Markup | None:
-    """Scores of the pool with those of the query marked."""
-    found = content.scores
-    if found is None or not found.counts.sum():
-        return None
-    drawing, height = charts.histogram(
-        found.edges, found.counts, found.query, "score (higher is labelled first)", "samples", ("pool", "this query")
-    )
-    rows = [
-        [f"{number(float(low))} to {number(float(high))}", count(int(amount))]
-        for low, high, amount in zip(found.edges, found.edges[1:], found.counts, strict=False)
-    ]
-    never = f" {count(found.never)} more have the score never." if found.never else ""
-    told = f"Scores of {count(int(found.counts.sum()))} pool samples; the {len(found.query)} of this query are marked under the axis.{never}"
-    return section("scores", "Scores", figure("scores-f", "Score distribution", told, drawing, height, table(["score", "samples"], rows, label="Scores", numbers=(0, 1))))
-
-
 def verdict(content: Content) -> Markup | None:
     """Whether to go on: stopping criteria and the forecast, where they were computed."""
     parts = stopping(content.verdict)
@@ -262,8 +245,3 @@ def provenance(content: Content) -> Markup:
     """What the round was made from."""
     rows = [[name, tag("code", value)] for name, value in content.provenance]
     return section("provenance", "Where this comes from", table(["what", "value"], rows, label="Provenance"))
-
-
-def interval_of(value: Share) -> str:
-    """Only the bounds."""
-    return interval(value.low, value.high)

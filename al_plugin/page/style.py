@@ -64,12 +64,13 @@ figcaption{{font-size:.88rem;margin-bottom:8px}}
 figcaption strong{{color:var(--ink)}}
 svg{{display:block;width:100%;height:auto;max-width:500px}}
 summary{{cursor:pointer;font-size:.88rem;padding:4px 0}}
-.scroll{{overflow-x:auto;max-width:100%;max-height:420px;overflow-y:auto}}
+.scroll{{overflow-x:auto;max-width:100%;margin-bottom:10px}}
+details .scroll,.solo .scroll{{max-height:420px;overflow-y:auto}}
 table{{border-collapse:collapse;font-size:.88rem;width:auto}}
 th,td{{text-align:left;padding:4px 12px 4px 0;border-bottom:1px solid var(--rule);vertical-align:top;overflow-wrap:anywhere}}
 td{{min-width:3.2em}}
 thead th{{color:var(--muted);font-weight:600;position:sticky;top:0;background:var(--card);white-space:nowrap}}
-tbody th{{font-weight:500}}
+tbody th{{font-weight:500;min-width:7em;overflow-wrap:break-word}}
 .muted{{font-size:.9rem}}
 .n{{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}}
 code,kbd{{font:.9em/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}}
@@ -89,9 +90,9 @@ code,kbd{{font:.9em/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;ove
 .good{{color:var(--good)}}
 .bad{{color:var(--bad)}}
 footer{{color:var(--muted);font-size:.85rem;padding-bottom:32px}}
-svg text{{fill:var(--ink);font:11px system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif}}
+svg text{{fill:var(--ink);font:12px system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif}}
 svg .t{{fill:var(--muted)}}
-svg .small{{font-size:9px}}
+svg .small{{font-size:10px}}
 svg .cell{{fill:var(--ink)}}
 svg .grid{{stroke:var(--rule);stroke-width:.7;display:inline}}
 svg .axis{{stroke:var(--muted);stroke-width:1}}

@@ -9,7 +9,7 @@ from al_plugin.page.numbers import number
 
 # A drawing is as wide as a phone, so that its letters stay readable there.
 WIDTH = 400.0
-LETTER = 6.2
+LETTER = 6.7
 
 
 @dataclass(frozen=True)
@@ -87,27 +87,27 @@ def axes(
     parts += [
         line(box.left, box.bottom, box.right, box.bottom, "axis"),
         label((box.left + box.right) / 2, box.bottom + 30, across, kind="t name"),
-        label(box.left - 5, box.top - 8, up, anchor="start" if box.left < 60 else "middle", kind="t name up"),
+        label(box.left - 5, box.top - 8, up, anchor="start", kind="t name up"),
     ]
     return tag("g", parts)
 
 
 def figure(
-    name: str, title: str, description: str, drawing: Content, height: float, alternative: Content, *, width: float = WIDTH
+    name: str, title: str, description: str, drawing: Content, height: float, alternative: Content, *, opened: bool = False
 ) -> Markup:
-    """A drawing with a name and a description for those who do not see it, and its data as a table."""
+    """A drawing with a name and a description for those who do not see it, and its data as a table, ``opened`` or not."""
     drawn = tag(
         "svg",
         tag("title", title, id=f"{name}-title"),
         tag("desc", description, id=f"{name}-desc"),
         drawing,
-        viewBox=f"0 0 {width:.0f} {height:.0f}",
+        viewBox=f"0 0 {WIDTH:.0f} {height:.0f}",
         role="img",
         aria_labelledby=f"{name}-title {name}-desc",
         preserveAspectRatio="xMidYMid meet",
     )
     caption = tag("figcaption", tag("strong", title, "."), " ", description)
-    return tag("figure", caption, drawn, details("Show as a table", alternative))
+    return tag("figure", caption, drawn, details("The same as a table", alternative, opened=opened))
 
 
 def legend(entries: Sequence[tuple[str, str]], x: float, y: float) -> Markup:

@@ -13,7 +13,6 @@ from al_plugin.math import explain as measure
 from al_plugin.math.explain import Coverage
 from al_plugin.math.information import entropy, negative_margin
 from al_plugin.math.outcomes import Share, share, spread_of
-from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
 
 # Unlabelled samples that stand for the pool where every one of them would take too long.
 SAMPLE = 10_000
@@ -25,8 +24,8 @@ CLASSES_SHOWN = 3
 MAPPED = 2000
 # Numbers of the pool that are still put through the model, by kind of network.
 _CHEAP, _DEAR = 2**27, 2**24
-# Products that the search for a scale of distances may take.
-_PAIRS = 2 * 10**8
+# Distances that the search for a scale of distances may take.
+_PAIRS, _FEWEST = 5 * 10**7, 64
 
 
 @dataclass(frozen=True)
@@ -162,15 +161,16 @@ def explain(
 ) -> Explanation:
     """Explain a query. ``excluded`` are the ids that could not be asked; nothing is changed.
 
-    Everything is computed for the whole pool, or where that would take too long for a random part of it
-    (keyed by id, so the same whenever it is asked for).
+    Everything is computed for the whole pool, or where that would take too long for a random part of it, the
+    same whenever it is asked for.
     """
     at = _Positions(pool, labeled, rows, excluded, seed, whole=_affordable(pool, model, stored))
     seen = _Seen(pool, model, stored, at.rows)
     query, known = seen.points[at.query], seen.points[at.labeled]
     reference = seen.points[at.reference]
     before = measure.to_nearest(reference, known)
-    radius = measure.near_copy_radius(reference[: max(100, _PAIRS // max(1, len(seen.points)))][:MAPPED], seen.points)
+    few = reference[: min(MAPPED, max(_FEWEST, _PAIRS // max(1, len(seen.points))))]
+    radius = measure.near_copy_radius(few, seen.points)
     copies = measure.within(query, seen.points, radius, at.query) if radius else [np.empty(0, dtype=np.int64)] * len(rows)
     near = _neighbours(query, known, labeled, rows, classes)
     cells = measure.cells(reference, before, query)
@@ -212,13 +212,13 @@ class _Positions:
     def __init__(
         self, pool: Pool, labeled: Labeled, rows: Sequence[QueryRow], excluded: Collection[str], seed: int, *, whole: bool
     ) -> None:
-        query, known = pool.positions([row.sample_id for row in rows]), pool.positions(labeled.sample_ids)
+        named = pool.positions([*(row.sample_id for row in rows), *labeled.sample_ids])
+        query, known = named[: len(rows)], named[len(rows) :]
         free = np.array([sample_id not in excluded for sample_id in pool.ids], dtype=np.bool_)
         unlabelled = np.ones(len(pool), dtype=np.bool_)
         unlabelled[known] = False
         self.candidates, self.unlabelled = int(free.sum()), int(unlabelled.sum())
-        keys = mixed_keys(id_hashes(pool.ids), seed)
-        order = keyed_order(keys, pool.ids)
+        order = np.random.Generator(np.random.PCG64(seed)).permutation(len(pool))
         drawn = order[unlabelled[order]][:SAMPLE]
         random = order[free[order]][: max(SAMPLE, 2 * len(rows))]
         self.whole = whole
@@ -389,7 +389,8 @@ def _counted(values: Sequence[str | None]) -> dict[str | None, int]:
 
 
 def _why(sample: Explained) -> list[str]:
-    said = []
+    guess, mark, rest = sample.row.reason.partition("); ")
+    said = [rest if mark and guess.startswith("predicted ") else sample.row.reason] if sample.row.kind != "random" else []
     if sample.row.kind == "random":
         chance = "" if sample.row.propensity is None else f": every candidate had the probability {sample.row.propensity:.2g}"
         said.append(f"drawn at random, whatever its score{chance}")
