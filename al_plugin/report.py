@@ -48,12 +48,13 @@ def make(
 ) -> Made:
     """The page of a round: of the one in the working tree, or of one that a commit holds.
 
-    ``verdict``: criteria, forecast and control, shown as far as they are there; ``thumb`` gives pictures of samples.
+    ``verdict``: criteria, forecast and control, shown as far as they are there and left out where it is of another
+    round; ``thumb`` gives pictures of samples.
     """
     rounds = history.past_rounds()
     with past.opened(number, rounds) as (found, commit):
         one = past.read(found, commit)
-        content = contents(one, verdict, thumb)
+        content = contents(one, verdict if verdict and verdict.get("round", found) == found else None, thumb)
         known = _key(one) if key else ""
     return Made(found, build(with_history(content, one, rounds)), known)
 

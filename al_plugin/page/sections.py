@@ -11,7 +11,8 @@ from al_plugin.page.html import Content as Part
 from al_plugin.page.html import Markup, details, table, tag
 from al_plugin.page.numbers import count, interval, metric, number, percent, share, signed
 from al_plugin.page.svg import figure
-from al_plugin.page.verdict import control_points, stopping
+from al_plugin.page.verdict import Point as Place
+from al_plugin.page.verdict import control_points, forecast_points, stopping
 
 _HEAT = 24
 _CONFUSIONS = 12
@@ -76,9 +77,11 @@ def learning_curve(content: Content) -> Markup | None:
     if not points:
         return None
     series = [charts.Series("this campaign", [_placed(point) for point in points])]
-    control = control_points(content.verdict)
-    if control:
-        series.append(charts.Series("random control", control, "line control"))
+    beside = {"random control": control_points(content.verdict), "forecast": forecast_points(content.verdict)}
+    if beside["random control"]:
+        series.append(charts.Series("random control", beside["random control"], "line control"))
+    if beside["forecast"]:
+        series.append(charts.Series("forecast", [series[0].points[-1][:2] + (None, None), *beside["forecast"]], "line ahead"))
     drawing, height = charts.lines(series, "labels", "accuracy")
     known = [name for name in _CARRIED if any(name in point.metrics for point in points)]
     rows = [
@@ -93,9 +96,8 @@ def learning_curve(content: Content) -> Markup | None:
     ]
     head = ["round", "labels", "accuracy", "95 % interval", *(_TITLES[name] for name in known)]
     alternative: list[Part] = [table(head, rows, label="Metrics by round", numbers=range(1, len(head)))]
-    if control:
-        rows = [[count(x), metric(y), "–" if low is None or high is None else interval(low, high)] for x, y, low, high in control]
-        alternative += [tag("p", "Random control"), table(["labels", "accuracy", "interval"], rows, label="Random control", numbers=(0, 1, 2))]
+    for name, placed in beside.items():
+        alternative += _beside(name, placed)
     first, last = points[0], points[-1]
     told = (
         f"Accuracy on the evaluation set over {len(points)} rounds: {metric(first.metrics['accuracy'])} with "
@@ -103,6 +105,13 @@ def learning_curve(content: Content) -> Markup | None:
         "of each round by itself."
     )
     return section("curve", "Learning curve", figure("curve-f", "Learning curve", told, drawing, height, alternative, opened=True))
+
+
+def _beside(name: str, points: Sequence[Place]) -> list[Part]:
+    rows = [[count(x), metric(y), "–" if low is None or high is None else interval(low, high)] for x, y, low, high in points]
+    if not rows:
+        return []
+    return [tag("p", name), table(["labels", "accuracy", "95 % interval"], rows, label=name, numbers=(0, 1, 2))]
 
 
 def _placed(point: Point) -> tuple[float, float, float | None, float | None]:

@@ -61,6 +61,7 @@ section{{background:var(--card);border:1px solid var(--rule);border-radius:10px;
 figure{{margin:0;min-width:0}}
 figcaption{{font-size:.88rem;margin-bottom:8px}}
 @media (min-width:900px){{.solo>figure{{display:grid;grid-template-columns:minmax(0,500px) minmax(0,1fr);column-gap:28px;grid-template-rows:auto 1fr}}.solo>figure>svg{{grid-row:1/3;grid-column:1}}.solo>figure>figcaption,.solo>figure>details{{grid-column:2}}.solo>figure>figcaption{{grid-row:1}}}}
+section h3{{margin:14px 0 4px}}
 figcaption strong{{color:var(--ink)}}
 svg{{display:block;width:100%;height:auto;max-width:500px}}
 summary{{cursor:pointer;font-size:.88rem;padding:4px 0}}
@@ -102,6 +103,9 @@ svg .line.whisker{{stroke-width:1.3}}
 svg .control{{stroke:var(--orange);stroke-dasharray:5 3}}
 svg .control.dot{{fill:var(--orange)}}
 svg .control.whisker{{stroke-dasharray:none}}
+svg .ahead{{stroke:var(--blue);stroke-dasharray:2 4}}
+svg .ahead.whisker{{stroke-dasharray:none;stroke-width:1}}
+svg .ahead.dot{{fill:var(--card);stroke:var(--blue);stroke-width:1.5;stroke-dasharray:none}}
 svg .ideal{{stroke:var(--muted);stroke-width:1;stroke-dasharray:4 4}}
 svg .whisker.ink{{stroke:var(--ink);stroke-width:1.2}}
 svg .bar.pool{{fill:var(--pool)}}

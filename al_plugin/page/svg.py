@@ -125,7 +125,7 @@ def mark(kind: str, x: float, y: float, size: float = 4.0) -> Markup:
         return path([(x, y - size), (x + size, y), (x, y + size), (x - size, y)], "mark query", closed=True)
     if kind == "labeled":
         return tag("rect", x=x - 0.75 * size, y=y - 0.75 * size, width=1.5 * size, height=1.5 * size, class_="mark labeled")
-    if kind in ("line", "line control", "line ideal"):
+    if kind in ("line", "line control", "line ahead", "line ideal"):
         return line(x - 6, y, x + 6, y, kind)
     if kind.startswith("bar"):
         return tag("rect", x=x - size, y=y - size, width=2 * size, height=2 * size, class_=kind)
