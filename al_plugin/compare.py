@@ -48,7 +48,9 @@ def difference(a: Side, b: Side) -> dict[str, Any]:
     return {
         "rounds": [a.number, b.number],
         "commits": [a.commit, b.commit],
-        "metrics": {name: [a.metrics.get(name), b.metrics.get(name)] for name in dict.fromkeys((*a.metrics, *b.metrics))},
+        "metrics": {
+            name: [a.metrics.get(name), b.metrics.get(name)] for name in dict.fromkeys((*a.metrics, *b.metrics))
+        },
         "accuracy": _change(a, b),
         "recall": _recalls(a, b),
         "labels": _labels(a.labels, b.labels),
@@ -66,7 +68,9 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The difference as aligned text."""
     a, b = found["rounds"]
     yield f"round {a} ({_short(found['commits'][0])}) and round {b} ({_short(found['commits'][1])})"
-    yield from _heading("metrics", [[name, _number(x), _number(y), _step(x, y)] for name, (x, y) in found["metrics"].items()], a, b)
+    yield from _heading(
+        "metrics", [[name, _number(x), _number(y), _step(x, y)] for name, (x, y) in found["metrics"].items()], a, b
+    )
     change = found["accuracy"]
     if change is not None:
         yield (
@@ -75,7 +79,9 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         )
     elif all(value is not None for value in found["metrics"].get("accuracy", [None])):
         yield "  no interval of the change: the evaluation sets or classes are not the same"
-    yield from _heading("recall by class", [[name, _share(x), _share(y)] for name, (x, y) in found["recall"].items()], a, b)
+    yield from _heading(
+        "recall by class", [[name, _share(x), _share(y)] for name, (x, y) in found["recall"].items()], a, b
+    )
     yield from _label_lines(found["labels"])
     yield from _prediction_lines(found["predictions"])
     asked, shared = found["query"]["asked"], found["query"]["shared"]
@@ -91,7 +97,9 @@ def _side(number: int, rounds: Mapping[int, history.PastRound]) -> Side:
         classes = one.params.campaign.classes
         log_probs = past.predictions(one.model, one.evaluation)
         evaluated = one.metrics[layout.TRAIN_METRICS].get("eval") or {}
-        triple = recipes.resolve(one.params.campaign.recipe, one.params.overrides(), one.labeled.per_class(len(classes)))
+        triple = recipes.resolve(
+            one.params.campaign.recipe, one.params.overrides(), one.labeled.per_class(len(classes))
+        )
         seen = zip(one.board.ids, one.board.predicted, one.board.confidence, strict=True)
         return Side(
             number=found,
@@ -116,8 +124,8 @@ def _change(a: Side, b: Side) -> dict[str, Any] | None:
     same = a.evaluation == b.evaluation and a.classes == b.classes and len(a.actual) == len(b.actual)
     if a.predicted is None or b.predicted is None or not same:
         return None
-    before, after = ((side.predicted == side.actual).astype(np.int64) for side in (a, b))
-    return asdict(outcomes.change(before, after))
+    before, after = np.equal(a.predicted, a.actual), np.equal(b.predicted, b.actual)
+    return asdict(outcomes.change(before.astype(np.int64), after.astype(np.int64)))
 
 
 def _recalls(a: Side, b: Side) -> dict[str, list[dict[str, Any] | None]]:
@@ -137,7 +145,12 @@ def _labels(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, Any]:
     added, removed = sorted(b.keys() - a.keys()), sorted(a.keys() - b.keys())
     changed = [{"sample_id": i, "from": a[i], "to": b[i]} for i in sorted(a.keys() & b.keys()) if a[i] != b[i]]
     per_class = Counter(b[sample] for sample in added)
-    return {"added": len(added), "added_by_class": dict(sorted(per_class.items())), "removed": removed, "changed": changed}
+    return {
+        "added": len(added),
+        "added_by_class": dict(sorted(per_class.items())),
+        "removed": removed,
+        "changed": changed,
+    }
 
 
 def _predictions(a: Mapping[str, tuple[str, float]], b: Mapping[str, tuple[str, float]]) -> dict[str, Any]:
@@ -158,7 +171,8 @@ def _predictions(a: Mapping[str, tuple[str, float]], b: Mapping[str, tuple[str, 
 
 def _label_lines(labels: Mapping[str, Any]) -> Iterator[str]:
     by_class = ", ".join(f"{name} {total}" for name, total in labels["added_by_class"].items())
-    yield f"labels: {labels['added']} added{f' ({by_class})' if by_class else ''}, {len(labels['removed'])} gone, {len(labels['changed'])} changed"
+    told = f" ({by_class})" if by_class else ""
+    yield f"labels: {labels['added']} added{told}, {len(labels['removed'])} gone, {len(labels['changed'])} changed"
     yield from _aligned([[one["sample_id"], f"{one['from']} -> {one['to']}"] for one in labels["changed"][:SHOWN]])
     yield from _more(len(labels["changed"]))
 
@@ -173,7 +187,10 @@ def _prediction_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if found["most_confident"]:
         yield "  most confident changes"
         yield from _aligned(
-            [[one["sample_id"], f"{one['from']} -> {one['to']}", *(f"{c:.3f}" for c in one["confidence"])] for one in found["most_confident"]]
+            [
+                [one["sample_id"], f"{one['from']} -> {one['to']}", *(f"{c:.3f}" for c in one["confidence"])]
+                for one in found["most_confident"]
+            ]
         )
 
 

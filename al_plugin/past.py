@@ -38,7 +38,6 @@ _IN_GIT = (layout.PARAMS, layout.DVC_LOCK, layout.RELEASED)
 _FETCH = "run dvc fetch --all-commits first"
 
 
-
 @dataclass(frozen=True)
 class Round:
     """A round in memory. ``commit`` is "" while none holds it; ``pinned`` are DVC's hashes by path."""
@@ -69,7 +68,7 @@ def opened(number: int | None, rounds: Mapping[int, history.PastRound]) -> Itera
             raise CampaignError("no round has run here", change=_REPRO)
         yield here, _commit_of_tree(rounds.get(here))
         return
-    found = round_or_error(number, rounds)
+    found = round_or_error(number, dict(rounds))
     if number == here and _commit_of_tree(found):
         yield number, found.commit
         return
@@ -82,10 +81,10 @@ def _here() -> int | None:
     if not Path(layout.LABEL_METRICS).is_file():
         return None
     found = {path: store.read_json(path, _REPRO).get("round") for path in _PARTS}
-    if len(set(found.values())) > 1:
+    if len(set(found.values())) > 1 or not isinstance(found[layout.LABEL_METRICS], int):
         said = ", ".join(f"{path} of round {number}" for path, number in found.items())
         raise DataError(f"the files are of several rounds: {said}", change=_REPRO)
-    return int(found[layout.LABEL_METRICS])
+    return int(found[layout.LABEL_METRICS] or 0)
 
 
 def _commit_of_tree(committed: history.PastRound | None) -> str:

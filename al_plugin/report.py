@@ -202,11 +202,15 @@ def _labels(one: Round) -> page.Labels:
     several = {sample for sample, total in Counter(sample for sample, _, _ in cast).items() if total > 1}
     annotators = []
     for name, total in sorted(Counter(annotator for _, annotator, _ in cast).items()):
-        judged = [(sample, label) for sample, who, label in cast if who == name and sample in several and sample in label_of]
+        judged = [
+            (sample, label) for sample, who, label in cast if who == name and sample in several and sample in label_of
+        ]
         agrees = sum(label_of[sample] == label for sample, label in judged)
         annotators.append(page.Annotator(name, total, outcomes.share(agrees, len(judged))))
     agreement = Counter(
-        f"{value:.2f}" for value, total in zip(*(labeled.column(n).to_pylist() for n in ("agreement", "votes")), strict=True) if total > 1
+        f"{value:.2f}"
+        for value, total in zip(*(labeled.column(n).to_pylist() for n in ("agreement", "votes")), strict=True)
+        if total > 1
     )
     refused = store.read_table(layout.QUARANTINE, _REPRO).slice(0, _REFUSED).to_pylist()
     return page.Labels(
@@ -230,12 +234,18 @@ def _forgetting() -> page.Forgetting | None:
     rows = table.to_pylist()
     learned = [row for row in rows if not row["never_learned"]]
     events = np.array([row["forgetting_events"] for row in learned], dtype=np.int64)
-    hardest = sorted((row for row in learned if row["forgetting_events"]), key=lambda row: (-row["forgetting_events"], row["sample_id"]))
+    hardest = sorted(
+        (row for row in learned if row["forgetting_events"]),
+        key=lambda row: (-row["forgetting_events"], row["sample_id"]),
+    )
     missed = sorted((row["sample_id"], row["label"]) for row in rows if row["never_learned"])
     return page.Forgetting(
         np.bincount(events, minlength=1).tolist(),
         len(missed),
-        [(row["sample_id"], row["label"], row["forgetting_events"], row["first_learned"]) for row in hardest[:_HARDEST]],
+        [
+            (row["sample_id"], row["label"], row["forgetting_events"], row["first_learned"])
+            for row in hardest[:_HARDEST]
+        ],
         missed[:_HARDEST],
     )
 
@@ -244,7 +254,11 @@ def _shown(ids: Sequence[str]) -> dict[str, page.Shown]:
     """Text and other columns of some samples, from the pool parts that hold them."""
     wanted, found = set(ids), {}
     for path in sorted(Path(layout.POOL).glob("*.parquet")):
-        columns = [field for field in pq.read_schema(path) if field.name not in _NOT_CELLS and not pa.types.is_nested(field.type)]
+        columns = [
+            field
+            for field in pq.read_schema(path)
+            if field.name not in _NOT_CELLS and not pa.types.is_nested(field.type)
+        ]
         names = [field.name for field in columns if not _is_bytes(field.type)]
         text = [name for name in ("text",) if name in pq.read_schema(path).names]
         if not names and not text:

@@ -193,7 +193,9 @@ def test_share_of_nothing() -> None:
 def test_confusion_recall_precision() -> None:
     actual, predicted = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 2, 2])
     counts = outcomes.confusion(actual, predicted, 4)
-    brute = [[sum((a, p) == (r, c) for a, p in zip(actual, predicted, strict=True)) for c in range(4)] for r in range(4)]
+    brute = [
+        [sum((a, p) == (r, c) for a, p in zip(actual, predicted, strict=True)) for c in range(4)] for r in range(4)
+    ]
     assert counts.tolist() == brute
     assert [s.value for s in outcomes.recalls(counts)] == [2 / 3, 0.5, 1.0, None]
     assert [s.value for s in outcomes.precisions(counts)] == [1.0, 0.5, 0.5, None]
@@ -235,7 +237,9 @@ def test_change_covers_as_often_as_it_says() -> None:
 
 def row(sample_id: str, rank: int, kind: str = "query", score: float | None = 0.0) -> QueryRow:
     chance = 0.1 if kind == "random" else None
-    return QueryRow(f"r0001-{rank}", sample_id, rank, score, kind, 1, chance, f"predicted a (0.50); top of 9 candidates; {kind}")
+    return QueryRow(
+        f"r0001-{rank}", sample_id, rank, score, kind, 1, chance, f"predicted a (0.50); top of 9 candidates; {kind}"
+    )
 
 
 @pytest.fixture
@@ -256,7 +260,7 @@ def test_a_query_is_explained(unfitted: tuple) -> None:
     unit = 1 / np.arange(12).std()
     assert found.space == "features"
     assert found.candidates == 10
-    first, second, third = found.samples
+    first, _, third = found.samples
     assert [(n.sample_id, n.label) for n in first.neighbours] == [("s0", "a"), ("s11", "b")]
     assert first.distance == pytest.approx(5 * unit, rel=1e-6)
     assert first.farther == 0.8  # 1 to 4 and 7 to 10 lie nearer to a label, 6 as near
@@ -330,6 +334,10 @@ def test_a_large_pool_is_sampled_and_says_so(monkeypatch: pytest.MonkeyPatch, un
     pool, labeled, _, board = unfitted
     monkeypatch.setattr(explaining, "_CHEAP", 4)
     monkeypatch.setattr(explaining, "SAMPLE", 5)
-    found = explain(pool, labeled, Model({"fitted": False}, {}), board, Stored(), [row("s5", 1)], {"s0", "s11"}, 0, ("a", "b"))
+    found = explain(
+        pool, labeled, Model({"fitted": False}, {}), board, Stored(), [row("s5", 1)], {"s0", "s11"}, 0, ("a", "b")
+    )
     assert (found.batch.measured, found.batch.unlabelled) == (5, 10)
-    assert found.samples[0].distance == pytest.approx(5 / np.arange(12).std(), rel=1e-6)  # of the whole pool's deviation
+    assert found.samples[0].distance == pytest.approx(
+        5 / np.arange(12).std(), rel=1e-6
+    )  # of the whole pool's deviation

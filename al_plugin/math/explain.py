@@ -78,7 +78,8 @@ def to_nearest(points: FloatsND, centers: FloatsKD) -> FloatsN:
     """Distance of each point to its nearest center, (N,); +inf without centers."""
     if len(centers) == 0 or len(points) == 0:
         return np.full(len(points), np.inf)
-    return np.sqrt(nearest_index(points, centers)[1])
+    distance: FloatsN = np.sqrt(nearest_index(points, centers)[1])
+    return distance
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def apart(batch: FloatsND) -> FloatsN:
     """Distance from each sample of a batch to the nearest other one, (n,); +inf for a single one."""
     squared = squared_distances(batch, batch)
     np.fill_diagonal(squared, np.inf)
-    return np.sqrt(squared.min(axis=1, initial=np.inf))
+    distance: FloatsN = np.sqrt(squared.min(axis=1, initial=np.inf))
+    return distance
 
 
 @dataclass(frozen=True)

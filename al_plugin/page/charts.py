@@ -165,7 +165,10 @@ def scatter(pool: Floats, labeled: Floats, query: Floats, titles: Sequence[str])
 
     parts: list[Content] = [dots(places(pool), "dots")]
     parts += [mark("labeled", x, y, 3.4) for x, y in places(labeled)]
-    parts += [tag("g", tag("title", text), mark("query", x, y, 4.4)) for (x, y), text in zip(places(query), titles, strict=True)]
+    parts += [
+        tag("g", tag("title", text), mark("query", x, y, 4.4))
+        for (x, y), text in zip(places(query), titles, strict=True)
+    ]
     names = [("pool", f"pool ({len(pool):,})")]
     if len(labeled):
         names.append(("labeled", f"labelled ({len(labeled):,})"))
@@ -231,4 +234,11 @@ def shares(values: Mapping[str, float]) -> Markup:
             label(240, y + 9, f"{value:.3f}", anchor="end"),
         ]
     told = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
-    return tag("svg", tag("title", f"predicted: {told}"), rows, viewBox=f"0 0 244 {4 + 16 * len(values)}", role="img", class_="bars")
+    return tag(
+        "svg",
+        tag("title", f"predicted: {told}"),
+        rows,
+        viewBox=f"0 0 244 {4 + 16 * len(values)}",
+        role="img",
+        class_="bars",
+    )

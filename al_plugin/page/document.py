@@ -3,7 +3,7 @@
 from base64 import b64encode
 from hashlib import sha256
 
-from al_plugin.page import picks, sections
+from al_plugin.page import cards, labels, model, picks, sections
 from al_plugin.page.content import Content
 from al_plugin.page.html import Markup, render, tag
 from al_plugin.page.style import STYLE
@@ -16,10 +16,10 @@ _SECTIONS = (
     sections.verdict,
     picks.batch,
     picks.place,
-    picks.cards,
-    sections.quality,
-    sections.labels,
-    sections.forgetting,
+    cards.cards,
+    model.quality,
+    labels.labels,
+    labels.forgetting,
     sections.provenance,
 )
 _NAMES = {
@@ -39,7 +39,9 @@ def build(content: Content) -> bytes:
     """The page: the same bytes for the same content."""
     shown = [found for one in _SECTIONS if (found := one(content)) is not None]
     whole = "".join(shown)
-    links = [tag("li", tag("a", name, href=f"#{key}")) for key, name in _NAMES.items() if f'<section id="{key}"' in whole]
+    links = [
+        tag("li", tag("a", name, href=f"#{key}")) for key, name in _NAMES.items() if f'<section id="{key}"' in whole
+    ]
     title = f"{content.campaign}, round {content.number}"
     # A style with this content and pictures from the page itself; nothing else is loaded, run or sent.
     policy = (
@@ -62,7 +64,11 @@ def build(content: Content) -> bytes:
         tag(
             "header",
             tag("h1", title),
-            tag("p", f"Report of an active learning round; {content.labels.numbers.get('labels', 0):,} labels so far.", class_="lead"),
+            tag(
+                "p",
+                f"Report of an active learning round; {content.labels.numbers.get('labels', 0):,} labels so far.",
+                class_="lead",
+            ),
             tag("nav", tag("ul", links), aria_label="Sections"),
         ),
         tag("main", shown, id="content"),

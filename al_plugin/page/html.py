@@ -52,8 +52,10 @@ def tag(name: str, /, *content: Content, **attributes: str | float | None) -> Ma
     return Markup(f"{head}>{render(content)}</{name}>")
 
 
-def table(head: Iterable[Content], rows: Iterable[Iterable[Content]], *, label: str, numbers: Iterable[int] = ()) -> Markup:
-    """A table that scrolls sideways where it is too wide; columns ``numbers`` are set right. First cells are row heads."""
+def table(
+    head: Iterable[Content], rows: Iterable[Iterable[Content]], *, label: str, numbers: Iterable[int] = ()
+) -> Markup:
+    """A table that scrolls where it is too wide; columns ``numbers`` are set right, first cells name their rows."""
     right = set(numbers)
     titles = list(head)
     top = tag("tr", [tag("th", cell, scope="col", class_="n" if i in right else None) for i, cell in enumerate(titles)])

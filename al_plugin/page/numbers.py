@@ -18,7 +18,11 @@ def number(value: float | None, digits: int = 3) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else f"{MINUS}∞"
-    text = f"{value:.{digits}g}" if abs(value) < 1e-3 or abs(value) >= 1e5 else f"{value:.{max(0, digits - _whole(value))}f}"
+    text = (
+        f"{value:.{digits}g}"
+        if abs(value) < 1e-3 or abs(value) >= 1e5
+        else f"{value:.{max(0, digits - _whole(value))}f}"
+    )
     return text.replace("-", MINUS)
 
 

@@ -1,17 +1,16 @@
 """The sections on the query: the batch as a whole, the map, and a card for each sample."""
 
-from base64 import b64encode
 from collections.abc import Callable
 
 from al_plugin.math.explain import Coverage
 from al_plugin.page import charts
 from al_plugin.page.content import Content
 from al_plugin.page.html import Content as Part
-from al_plugin.page.html import Markup, details, table, tag
+from al_plugin.page.html import Markup, table, tag
 from al_plugin.page.numbers import count, number, percent
 from al_plugin.page.sections import section
 from al_plugin.page.svg import figure
-from al_plugin.rounds.explain import Batch, Explained, Standing, Versus
+from al_plugin.rounds.explain import Batch, Versus
 
 CARDS = 60
 ROWS = 1000
@@ -43,16 +42,31 @@ def _mix(found: Batch) -> Markup:
     if len(rows) > len(shown):
         told += f" The {len(shown)} most frequent of {len(rows)} classes."
     cells = [
-        [name, count(mine.hits), percent(mine.value), f"{percent(mine.low)} to {percent(mine.high)}", percent(theirs.value)]
+        [
+            name,
+            count(mine.hits),
+            percent(mine.value),
+            f"{percent(mine.low)} to {percent(mine.high)}",
+            percent(theirs.value),
+        ]
         for name, mine, theirs in rows
     ]
     head = ["class", "in the query", "share", "95 %", "of the candidates"]
-    return figure("mix-f", "Predicted classes", told, drawing, height, table(head, cells, label="Predicted classes", numbers=(1, 2, 3, 4)))
+    return figure(
+        "mix-f",
+        "Predicted classes",
+        told,
+        drawing,
+        height,
+        table(head, cells, label="Predicted classes", numbers=(1, 2, 3, 4)),
+    )
 
 
 def _coverage(found: Batch, space: str) -> list[Part]:
     where = "the model's embedding" if space == "embeddings" else "the standardised features"
-    part = "" if found.measured >= found.unlabelled else f"; measured on {count(found.measured)} of them, drawn at random"
+    part = (
+        "" if found.measured >= found.unlabelled else f"; measured on {count(found.measured)} of them, drawn at random"
+    )
     before, after, none = found.before, found.after, "–"
     rows = [
         ["mean distance to the nearest label", _mean(before), _mean(after), _random(found.mean, number)],
@@ -62,17 +76,24 @@ def _coverage(found: Batch, space: str) -> list[Part]:
     if found.covered is not None:
         rows.append(["newly within it", none, percent(found.covered.batch), _random(found.covered, percent)])
     if found.gap is not None:
-        rows.append(["mean distance to the next of the query", none, number(found.gap.batch), _random(found.gap, number)])
+        rows.append(
+            ["mean distance to the next of the query", none, number(found.gap.batch), _random(found.gap, number)]
+        )
     rows.append(["pairs of near copies in the query", none, count(found.twins), none])
     shared = found.overlap
-    overlap = "" if shared is None else (
-        f"Of what a random query would newly cover, this one covers {percent(shared.random)} "
-        f"({percent(shared.low)} to {percent(shared.high)}) too. "
+    overlap = (
+        ""
+        if shared is None
+        else (
+            f"Of what a random query would newly cover, this one covers {percent(shared.random)} "
+            f"({percent(shared.low)} to {percent(shared.high)}) too. "
+        )
     )
     note = (
-        f"Distances in {where}, over {count(found.unlabelled)} samples without a label{part}. The radius is the median distance "
-        f"after this query. Near copies are closer than {number(found.copy_radius)}: a quarter of the median distance to the 10th "
-        "neighbour. Random: the mean of 20 random queries of this size, and the range of the middle 95 % of them."
+        f"Distances in {where}, over {count(found.unlabelled)} samples without a label{part}. The radius is the median "
+        f"distance after this query. Near copies are closer than {number(found.copy_radius)}: a quarter of the median "
+        "distance to the 10th neighbour. Random: the mean of 20 random queries of this size, and the range of the "
+        "middle 95 % of them."
     )
     head = ["of the pool", "before", "with this query", "with a random one"]
     return [table(head, rows, label="Coverage", numbers=(1, 2, 3)), tag("p", overlap, note, class_="muted")]
@@ -103,16 +124,23 @@ def _map(content: Content) -> Markup | None:
     drawing, height = charts.scatter(found.pool, found.labeled, found.query, titles)
     where = "the model's embeddings" if content.explanation.space == "embeddings" else "the standardised features"
     drawn, unlabelled = len(found.pool), content.explanation.batch.unlabelled
-    whole = "" if drawn >= unlabelled else f"Of {count(unlabelled)} unlabelled samples {count(drawn)} are drawn, at random."
+    whole = (
+        "" if drawn >= unlabelled else f"Of {count(unlabelled)} unlabelled samples {count(drawn)} are drawn, at random."
+    )
     told = (
-        f"The first two principal components of {where}; they hold {percent(found.explained[0])} and {percent(found.explained[1])} "
-        f"of the variance, so what lies together here need not be near. {whole}"
+        f"The first two principal components of {where}; they hold {percent(found.explained[0])} and "
+        f"{percent(found.explained[1])} of the variance, so what lies together here need not be near. {whole}"
     )
     rows = [
-        [one.row.rank, tag("a", one.row.sample_id, href=f"#s-{one.row.rank}"), number(float(x)), number(float(y))]
+        [str(one.row.rank), tag("a", one.row.sample_id, href=f"#s-{one.row.rank}"), number(float(x)), number(float(y))]
         for one, (x, y) in zip(samples[:CARDS], found.query, strict=False)
     ]
-    alternative = table(["rank", "sample", "1st component", "2nd component"], rows, label="Places of the query on the map", numbers=(0, 2, 3))
+    alternative = table(
+        ["rank", "sample", "1st component", "2nd component"],
+        rows,
+        label="Places of the query on the map",
+        numbers=(0, 2, 3),
+    )
     return figure("map-f", "Map of the pool", told, drawing, height, alternative)
 
 
@@ -129,89 +157,9 @@ def _scores(content: Content) -> Markup | None:
         for low, high, amount in zip(found.edges, found.edges[1:], found.counts, strict=False)
     ]
     never = f" {count(found.never)} more have the score never." if found.never else ""
-    told = f"Scores of {count(int(found.counts.sum()))} pool samples; the {len(found.query)} of this query are marked under the axis.{never}"
+    told = (
+        f"Scores of {count(int(found.counts.sum()))} pool samples; the {len(found.query)} of this query are marked "
+        f"under the axis.{never}"
+    )
     alternative = table(["score", "samples"], rows, label="Scores", numbers=(0, 1))
     return figure("scores-f", "Score distribution", told, drawing, height, alternative)
-
-
-def cards(content: Content) -> Markup:
-    """Every sample of the query with what speaks for it."""
-    samples = content.explanation.samples
-    if not samples:
-        return section("query", "The query", tag("p", "The query is empty: every sample is labelled or waits for an answer."))
-    parts: list[Part] = [
-        tag("p", "In the order in which they are to be labelled. Ranks are among the candidates; 1 is asked first.", class_="muted"),
-        tag("ul", [_card(content, one) for one in samples[:CARDS]], class_="cards"),
-    ]
-    rest = samples[CARDS : CARDS + ROWS]
-    if rest:
-        rows = [
-            [one.row.rank, one.row.sample_id, one.row.kind, number(one.row.score), _guess(one), "; ".join(one.why)] for one in rest
-        ]
-        head = ["rank", "sample", "kind", "score", "predicted", "why"]
-        more = len(samples) - CARDS - len(rest)
-        parts.append(details(f"{count(len(rest))} more samples", table(head, rows, label="The rest of the query", numbers=(0, 3))))
-        if more > 0:
-            parts.append(tag("p", f"{count(more)} further samples stand in query/query.jsonl only.", class_="muted"))
-    return section("query", f"The query: {count(len(samples))} samples", *parts)
-
-
-def _card(content: Content, one: Explained) -> Markup:
-    row, shown = one.row, content.shown.get(one.row.sample_id)
-    parts: list[Part] = [
-        tag("h3", f"{row.rank}. {row.sample_id}", tag("span", row.kind, class_=f"badge {'random' if row.kind == 'random' else ''}".strip())),
-        _thumb(content, row.sample_id),
-    ]
-    if shown is not None and shown.text:
-        text = shown.text if len(shown.text) <= _TEXT else f"{shown.text[:_TEXT]}…"
-        parts.append(tag("p", text, class_="text", tabindex="0" if len(shown.text) > _TEXT // 2 else None))
-    if shown is not None and shown.cells:
-        cells = [[name, _cut(value)] for name, value in list(shown.cells.items())[:_CELLS]]
-        parts.append(table(["column", "value"], cells, label=f"Columns of {row.sample_id}"))
-    if one.probabilities:
-        parts.append(charts.shares(dict(one.probabilities)))
-    parts.append(tag("ul", [tag("li", sentence) for sentence in one.why]))
-    if one.neighbours:
-        near = [
-            tag("li", _thumb(content, other.sample_id), f"{other.label} ", tag("span", f"({other.sample_id}, {number(other.distance)})", class_="muted"))
-            for other in one.neighbours
-        ]
-        parts += [tag("p", "Nearest labelled samples, with their distance:", class_="muted"), tag("ul", near, class_="near")]
-    parts.append(details("All measures", _measures(one)))
-    return tag("li", parts, id=f"s-{row.rank}")
-
-
-def _measures(one: Explained) -> list[Part]:
-    rows = [[standing.name, number(standing.value, 4), _rank(standing)] for standing in one.standings]
-    rows += [
-        ["distance to the nearest label", number(one.distance), "" if one.farther is None else f"farther than {percent(one.farther)}"],
-        ["distance to the next of the query", number(one.gap), ""],
-        ["share of the pool it is nearest to", percent(one.cell), ""],
-    ]
-    parts: list[Part] = [table(["measure", "value", "rank"], rows, label=f"Measures of {one.row.sample_id}", numbers=(1, 2))]
-    if one.copies:
-        more = len(one.copies) - _COPIES
-        listed = ", ".join(one.copies[:_COPIES]) + (f" and {more:,} more" if more > 0 else "")
-        parts.append(tag("p", f"Near copies in the pool: {listed}"))
-    parts.append(tag("p", f"Query id {one.row.query_id}. Reason given: {one.row.reason}", class_="muted"))
-    return parts
-
-
-def _rank(standing: Standing) -> str:
-    among = "a sample of " if standing.sampled else ""
-    return f"{standing.rank:,} of {among}{standing.of:,}"
-
-
-def _guess(one: Explained) -> str:
-    return f"{one.probabilities[0][0]} ({one.probabilities[0][1]:.2f})" if one.probabilities else "–"
-
-
-def _thumb(content: Content, sample_id: str) -> Markup | None:
-    image = content.thumb(sample_id) if content.thumb else None
-    if not image or len(image) > _THUMB:
-        return None
-    return tag("img", src=f"data:image/png;base64,{b64encode(image).decode()}", alt=f"sample {sample_id}", class_="thumb")
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _CELL else f"{text[:_CELL]}…"

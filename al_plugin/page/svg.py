@@ -93,9 +93,16 @@ def axes(
 
 
 def figure(
-    name: str, title: str, description: str, drawing: Content, height: float, alternative: Content, *, opened: bool = False
+    name: str,
+    title: str,
+    description: str,
+    drawing: Content,
+    height: float,
+    alternative: Content,
+    *,
+    opened: bool = False,
 ) -> Markup:
-    """A drawing with a name and a description for those who do not see it, and its data as a table, ``opened`` or not."""
+    """A drawing, a name and a description for those who do not see it, and its data as a table, ``opened`` or not."""
     drawn = tag(
         "svg",
         tag("title", title, id=f"{name}-title"),
@@ -124,7 +131,9 @@ def mark(kind: str, x: float, y: float, size: float = 4.0) -> Markup:
     if kind == "query":
         return path([(x, y - size), (x + size, y), (x, y + size), (x - size, y)], "mark query", closed=True)
     if kind == "labeled":
-        return tag("rect", x=x - 0.75 * size, y=y - 0.75 * size, width=1.5 * size, height=1.5 * size, class_="mark labeled")
+        return tag(
+            "rect", x=x - 0.75 * size, y=y - 0.75 * size, width=1.5 * size, height=1.5 * size, class_="mark labeled"
+        )
     if kind in ("line", "line control", "line ahead", "line ideal"):
         return line(x - 6, y, x + 6, y, kind)
     if kind.startswith("bar"):

@@ -47,7 +47,11 @@ def control_points(verdict: Mapping[str, Any] | None) -> list[Point]:
 
 def _points(rows: Any) -> list[Point]:
     found = [(_float(row.get("labels")), _float(row.get("accuracy", row.get("value"))), row) for row in _rows(rows)]
-    return [(x, y, _float(row.get("low")), _float(row.get("high"))) for x, y, row in found if x is not None and y is not None]
+    return [
+        (x, y, _float(row.get("low")), _float(row.get("high")))
+        for x, y, row in found
+        if x is not None and y is not None
+    ]
 
 
 def _decision(decision: Any) -> list[Content]:

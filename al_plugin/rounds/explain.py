@@ -171,7 +171,9 @@ def explain(
     before = measure.to_nearest(reference, known)
     few = reference[: min(MAPPED, max(_FEWEST, _PAIRS // max(1, len(seen.points))))]
     radius = measure.near_copy_radius(few, seen.points)
-    copies = measure.within(query, seen.points, radius, at.query) if radius else [np.empty(0, dtype=np.int64)] * len(rows)
+    copies = (
+        measure.within(query, seen.points, radius, at.query) if radius else [np.empty(0, dtype=np.int64)] * len(rows)
+    )
     near = _neighbours(query, known, labeled, rows, classes)
     cells = measure.cells(reference, before, query)
     gaps = measure.apart(query)
@@ -210,7 +212,14 @@ class _Positions:
     """Who is who: ``rows`` of the pool that are looked at, and positions among them."""
 
     def __init__(
-        self, pool: Pool, labeled: Labeled, rows: Sequence[QueryRow], excluded: Collection[str], seed: int, *, whole: bool
+        self,
+        pool: Pool,
+        labeled: Labeled,
+        rows: Sequence[QueryRow],
+        excluded: Collection[str],
+        seed: int,
+        *,
+        whole: bool,
     ) -> None:
         named = pool.positions([*(row.sample_id for row in rows), *labeled.sample_ids])
         query, known = named[: len(rows)], named[len(rows) :]
@@ -312,11 +321,18 @@ def _standings(board: Scoreboard, log_probs: Floats | None, at: _Positions) -> l
 
 
 def _doubt(log_probs: Floats) -> FloatsN:
-    return -np.expm1(log_probs.max(axis=1).astype(np.float64))
+    doubt: FloatsN = -np.expm1(log_probs.max(axis=1).astype(np.float64))
+    return doubt
 
 
 def _batch(
-    points: Floats, at: _Positions, board: Scoreboard, before: FloatsN, copy_radius: float, seed: int, classes: tuple[str, ...]
+    points: Floats,
+    at: _Positions,
+    board: Scoreboard,
+    before: FloatsN,
+    copy_radius: float,
+    seed: int,
+    classes: tuple[str, ...],
 ) -> Batch:
     reference, query = points[at.reference], points[at.query]
     mine = measure.to_nearest(reference, query)
@@ -390,13 +406,18 @@ def _counted(values: Sequence[str | None]) -> dict[str | None, int]:
 
 def _why(sample: Explained) -> list[str]:
     guess, mark, rest = sample.row.reason.partition("); ")
-    said = [rest if mark and guess.startswith("predicted ") else sample.row.reason] if sample.row.kind != "random" else []
+    said = (
+        [rest if mark and guess.startswith("predicted ") else sample.row.reason] if sample.row.kind != "random" else []
+    )
     if sample.row.kind == "random":
-        chance = "" if sample.row.propensity is None else f": every candidate had the probability {sample.row.propensity:.2g}"
-        said.append(f"drawn at random, whatever its score{chance}")
-    for standing in sample.standings:
-        if standing.name == "score":
-            said.append(f"score {standing.value:.4g} is number {standing.rank:,} of {standing.of:,} candidates")
+        chance = sample.row.propensity
+        told = "" if chance is None else f": every candidate had the probability {chance:.2g}"
+        said.append(f"drawn at random, whatever its score{told}")
+    said += [
+        f"score {standing.value:.4g} is number {standing.rank:,} of {standing.of:,} candidates"
+        for standing in sample.standings
+        if standing.name == "score"
+    ]
     if sample.farther is not None:
         said.append(f"farther from every labelled sample than {sample.farther:.0%} of the pool")
     if sample.cell > 0:
