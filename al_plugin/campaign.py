@@ -1,6 +1,6 @@
 """Inputs of the stages, read from the files of a campaign."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from al_plugin import layout, store
-from al_plugin.axes import Floats, Ints
+from al_plugin.axes import Ints
+from al_plugin.config import Params
 from al_plugin.data.arrow import numbers
-from al_plugin.data.pool import Pool, column_of_ids, features_of, labels_of, pool_of, refuse_overlap
+from al_plugin.data.forms.part import Part, Settings
+from al_plugin.data.pool import Pool, column_of_ids, labels_of, pool_of, refuse_overlap
 from al_plugin.data.sets import Evaluation, Inputs, Labeled, Model, Scoreboard
 from al_plugin.errors import DataError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
+from al_plugin.parts import embedded, read_parts
 from al_plugin.signals import SIGNALS
 
 _ADD_POOL = "put parquet files with sample_id and features into data/pool and track them: dvc add data/pool"
 _ADD_EVAL = "put parquet files with sample_id, features and label into data/eval: dvc add data/eval"
 _ADD_TARGETS = "put parquet files with sample_id and features there, or set score.target to data/pool"
 _REPRO = "run dvc repro"
+# Columns of the pool that a sheet for people has already, or must not have.
+HIDDEN = ("sample_id", "label", "query_id", "annotator", "status", "note", "sha256")
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,16 @@ class Targets:
     seed: int
 
 
-def read_pool() -> Pool:
-    """The whole pool."""
-    return pool_of(store.read_parts(layout.POOL, _ADD_POOL))
+def read_pool(params: Params) -> Pool:
+    """The whole pool, as numbers."""
+    settings = Settings(image_size=params.data.image_size, text_features=params.data.text_features)
+    return pool_of(_parts(layout.POOL, "pool part", _ADD_POOL, params), settings)
+
+
+def _parts(folder: str, what: str, made_by: str, params: Params) -> dict[str, Part]:
+    parts = read_parts(folder, what, made_by)
+    name, threads = params.data.encoder, params.campaign.threads
+    return parts if name is None else {key: embedded(part, name, threads) for key, part in parts.items()}
 
 
 def read_pool_ids() -> set[str]:
@@ -51,20 +63,42 @@ def read_pool_ids() -> set[str]:
     return found
 
 
+def read_shown(sample_ids: Sequence[str]) -> list[dict[str, str]]:
+    """What people see of samples when they label: every column of text or single numbers, as text."""
+    wanted = set(sample_ids)
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(Path(layout.POOL).glob("*.parquet")):
+        schema = pq.read_schema(path)
+        names = [name for name in schema.names if _plain(schema.field(name).type) and name not in HIDDEN]
+        table = store.read_table(path, _ADD_POOL, columns=["sample_id", *names])
+        ids = table.column("sample_id").to_pylist()
+        for row in (position for position, sample_id in enumerate(ids) if sample_id in wanted):
+            cells = ((name, table.column(name)[row].as_py()) for name in names)
+            found[ids[row]] = {name: "" if value is None else str(value) for name, value in cells}
+    columns = list(dict.fromkeys(name for cells in found.values() for name in cells))
+    return [{name: found.get(sample_id, {}).get(name, "") for name in columns} for sample_id in sample_ids]
+
+
+def _plain(kind: pa.DataType) -> bool:
+    return not pa.types.is_nested(kind) and not pa.types.is_binary(kind) and not pa.types.is_large_binary(kind)
+
+
 def read_labeled(classes: tuple[str, ...]) -> Labeled:
     """The merged labelled set."""
     table = store.read_table(layout.LABELED, _REPRO)
     return Labeled(table.column("sample_id").to_pylist(), labels_of(table, classes, layout.LABELED))
 
 
-def read_evaluation(classes: tuple[str, ...], pool: Pool) -> Evaluation:
-    """The evaluation set; DataError if it shares a sample with the pool."""
-    parts = store.read_parts(layout.EVAL, _ADD_EVAL)
-    table = pa.concat_tables(parts.values())
-    refuse_overlap(pool.ids, column_of_ids(table, layout.EVAL))
-    if table.num_rows == 0:
+def read_evaluation(params: Params, pool: Pool) -> Evaluation:
+    """The evaluation set, made numbers as the pool is; DataError if it shares a sample with the pool."""
+    parts, classes = _parts(layout.EVAL, "evaluation part", _ADD_EVAL, params), params.campaign.classes
+    for part in parts.values():
+        refuse_overlap(pool.ids, column_of_ids(part.table, part.where))
+    features = np.concatenate([pool.encoded(part) for part in parts.values()])
+    labels = np.concatenate([labels_of(part.table, classes, part.where) for part in parts.values()])
+    if len(labels) == 0:
         raise DataError(f"{layout.EVAL} is empty", change=_ADD_EVAL)
-    return Evaluation(features_of(table, layout.EVAL), labels_of(table, classes, layout.EVAL))
+    return Evaluation(features, labels)
 
 
 def read_round() -> int:
@@ -97,24 +131,24 @@ def read_model() -> Model:
     return Model(read_card(), read_weights(), {name: numbers(column) for name, column in columns.items()})
 
 
-def read_inputs(named: Collection[str], classes: tuple[str, ...], labeled: Labeled, targets: Targets) -> Inputs:
+def read_inputs(named: Collection[str], params: Params, labeled: Labeled, targets: Targets) -> Inputs:
     """Pool and labelled set, with the target inputs and the annotations where a strategy names them."""
-    pool = read_pool()
-    at = read_targets(targets, pool) if "target_mc_log_probs" in named else None
-    return Inputs(pool, labeled, at, read_annotations(classes, pool) if "annotations" in named else None)
+    pool = read_pool(params)
+    at = read_targets(targets, pool, params) if "target_mc_log_probs" in named else None
+    return Inputs(
+        pool, labeled, at, read_annotations(params.campaign.classes, pool) if "annotations" in named else None
+    )
 
 
-def read_targets(asked: Targets, pool: Pool) -> Floats:
-    """Features (M, width) of samples that stand for what the model will meet, drawn by id and seed."""
-    targets = pool if asked.folder == layout.POOL else pool_of(store.read_parts(asked.folder, _ADD_TARGETS))
-    if targets.features.shape[1] != pool.features.shape[1]:
-        raise DataError(
-            f"the target inputs in {asked.folder} have {targets.features.shape[1]} features, "
-            f"the pool {pool.features.shape[1]}",
-            change="give both the same features",
-        )
-    keys = mixed_keys(id_hashes(targets.ids), asked.seed)
-    return targets.features[keyed_order(keys, targets.ids)[: asked.n]]
+def read_targets(asked: Targets, pool: Pool, params: Params) -> np.ndarray:
+    """Samples (M, width) that stand for what the model will meet, drawn by id and seed."""
+    ids, features = pool.ids, pool.features
+    if asked.folder != layout.POOL:
+        parts = _parts(asked.folder, "target part", _ADD_TARGETS, params)
+        ids = np.concatenate([column_of_ids(part.table, part.where) for part in parts.values()])
+        features = np.concatenate([pool.encoded(part) for part in parts.values()])
+    keys = mixed_keys(id_hashes(ids), asked.seed)
+    return features[keyed_order(keys, ids)[: asked.n]]
 
 
 def read_annotations(classes: tuple[str, ...], pool: Pool) -> Ints:

@@ -30,6 +30,18 @@ class Campaign:
 
 
 @dataclass(frozen=True)
+class Data:
+    """How samples become numbers: images from files ``image_size`` pixels square, texts ``text_features`` n-grams.
+
+    ``encoder`` null, or a frozen network that turns texts or images into embeddings.
+    """
+
+    encoder: str | None = None
+    image_size: int = 32
+    text_features: int = 4096
+
+
+@dataclass(frozen=True)
 class Merge:
     """How votes become labels."""
 
@@ -39,10 +51,13 @@ class Merge:
 
 @dataclass(frozen=True)
 class Train:
-    """How the model is fitted. ``strategy`` null: the recipe's. ``dynamics_every`` 0: never.
+    """How the model is fitted, whatever the method. ``strategy`` null: the recipe's.
 
     ``network``: auto (cnn for images, mlp otherwise), mlp, linear, cnn, or module:factory of the
-    repository; ``augment``: changes of images in training.
+    repository; ``augment``: changes of images in training. ``dynamics_every`` 0: never. ``warmup`` and
+    ``holdout`` are shares, of the training and of the labelled set; ``clip_norm`` and ``patience``
+    (epochs) 0: off. ``calibrate`` fits a temperature on the held-out samples. ``checkpoint_every``
+    seconds, 0: never.
     """
 
     strategy: str | None = None
@@ -53,7 +68,20 @@ class Train:
     lr: float = 0.005
     weight_decay: float = 0.01
     dynamics_every: int = 1
+    class_weights: str = "none"
+    schedule: str = "constant"
+    warmup: float = 0.0
+    clip_norm: float = 0.0
+    holdout: float = 0.0
+    patience: int = 0
+    calibrate: bool = False
+    checkpoint_every: float = 60.0
     knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the result for every training method, by name."""
+        beside = ("strategy", "checkpoint_every", "knobs")
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in beside}
 
 
 @dataclass(frozen=True)
@@ -103,6 +131,7 @@ class Params:
     """All sections of params.yaml."""
 
     campaign: Campaign
+    data: Data
     merge: Merge
     train: Train
     score: Score
@@ -123,12 +152,21 @@ NETWORKS = ("auto", "mlp", "linear", "cnn")
 _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "campaign.seed": registry.Range(0, 2**63 - 1),
     "campaign.threads": registry.Range(1, 1024),
+    "data.image_size": registry.Range(4, 1024),
+    "data.text_features": registry.Range(64, 2**20),
     "train.augment": registry.OneOf(("none", "shift", "shift_flip")),
     "train.epochs": registry.Range(1, None),
     "train.batch_size": registry.Range(1, None),
     "train.lr": registry.Range(1e-12, None),
     "train.weight_decay": registry.Range(0, None),
     "train.dynamics_every": registry.Range(0, None),
+    "train.class_weights": registry.OneOf(("none", "balanced")),
+    "train.schedule": registry.OneOf(("constant", "cosine", "linear")),
+    "train.warmup": registry.Range(0, 1),
+    "train.clip_norm": registry.Range(0, None),
+    "train.holdout": registry.Range(0, 0.9),
+    "train.patience": registry.Range(0, None),
+    "train.checkpoint_every": registry.Range(0, None),
     "score.passes": registry.Range(2, 10_000),
     "score.posterior": registry.OneOf(("dropout", "laplace")),
     "score.precision": registry.Range(1e-12, None),
@@ -184,6 +222,7 @@ def read_params(content: bytes) -> Params:
     values = {name: _section(name, kind, document.get(name)) for name, kind in sections.items()}
     params = Params(**values)
     _check_campaign(params.campaign)
+    _check_train(params.train)
     _check_strategies(params)
     return params
 
@@ -259,6 +298,16 @@ def _check_campaign(campaign: Campaign) -> None:
         )
     if "" in campaign.classes:
         raise ParamsError("params.yaml: campaign.classes holds an empty name", change="give it a name")
+
+
+def _check_train(train: Train) -> None:
+    asked = {"patience": train.patience > 0, "calibrate": train.calibrate}
+    for name, is_set in asked.items():
+        if is_set and not train.holdout:
+            raise ParamsError(
+                f"params.yaml sets train.{name} without held-out samples to look at",
+                change="set train.holdout, for instance to 0.2",
+            )
 
 
 def _check_strategies(params: Params) -> None:

@@ -34,7 +34,7 @@ def examine() -> Iterator[Finding]:
     yield from _try("dvc.yaml", _pipeline)
     yield from _try("expectations", _suite)
     yield from _try("label rounds", _rounds)
-    yield from _try("pool", lambda: f"{len(campaign.read_pool())} samples")
+    yield from _try("pool", lambda: f"{len(campaign.read_pool(load_params()))} samples")
     yield from _ignore_files()
     yield from _queries()
     yield from _remote()

@@ -41,6 +41,7 @@ QUERY = "query/query.jsonl"
 SELECT_METRICS = "metrics/select.json"
 
 PRIVATE = ".al"
+TRAININGS = ".al/cache/train"
 
 
 def round_folder(number: int) -> str:

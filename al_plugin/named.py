@@ -23,6 +23,6 @@ def imported(path: str, key: str) -> Callable[..., Any]:
             change="write module:name as importable from the repository root",
         ) from error
     if not callable(found):
-        raise StrategyError(f"{key} names {path!r}, which cannot be called")
+        raise StrategyError(f"{key} names {path!r}, which is not a class or function", change="name one of those")
     result: Callable[..., Any] = found
     return result

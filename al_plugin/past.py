@@ -101,7 +101,7 @@ def read(number: int, commit: str) -> Round:
     """The round whose files lie in the current folder."""
     params = load_params()
     classes = params.campaign.classes
-    pool, labeled = campaign.read_pool(), campaign.read_labeled(classes)
+    pool, labeled = campaign.read_pool(params), campaign.read_labeled(classes)
     board, stored = _scores(pool)
     return Round(
         number=number,
@@ -111,7 +111,7 @@ def read(number: int, commit: str) -> Round:
         pinned=_pinned(),
         pool=pool,
         labeled=labeled,
-        evaluation=campaign.read_evaluation(classes, pool),
+        evaluation=campaign.read_evaluation(params, pool),
         model=campaign.read_model(),
         board=board,
         stored=stored,
@@ -134,6 +134,10 @@ def files_of(past: history.PastRound) -> Iterator[Path]:
                 (folder / path).symlink_to(Path(path).resolve())
             else:
                 _link(cache, digest, folder / path, f"{path} of round {past.number}")
+        # What was encoded once is kept there by content.
+        private = Path(layout.PRIVATE)
+        if private.is_dir():
+            (folder / private).symlink_to(private.resolve())
         for path in _IN_GIT:
             content = commands.git_bytes("show", f"{past.commit}:./{path}")
             if content is not None:

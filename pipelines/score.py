@@ -20,7 +20,7 @@ def score_pool(params: Params) -> None:
     recipes.check_pairing(*chosen, fitted=model.card["fitted"])
     _, by_score, by_select = chosen
     targets = Targets(params.score.target, params.score.targets, seeds.number(shared.seed, number, "targets"))
-    inputs = campaign.read_inputs({*by_score.signals, *by_select.signals}, shared.classes, labeled, targets)
+    inputs = campaign.read_inputs({*by_score.signals, *by_select.signals}, params, labeled, targets)
     sampling = Sampling(shared.seed, params.score.passes, params.score.posterior, params.score.precision)
     scored = score(model, inputs, sampling, by_score, by_select, params.knobs_of(by_score))
     for part, table in scored.tables.items():

@@ -3,6 +3,7 @@
 from safetensors.numpy import save
 
 from al_plugin import campaign, layout, store
+from al_plugin.aside import beside_training
 from al_plugin.config import Params
 from al_plugin.rounds import seeds
 from al_plugin.rounds.train import train
@@ -12,22 +13,21 @@ from al_plugin.strategies import recipes, registry
 
 def train_model(params: Params) -> None:
     shared, classes = params.campaign, params.campaign.classes
-    pool, labeled, number = campaign.read_pool(), campaign.read_labeled(classes), campaign.read_round()
+    pool, labeled, number = campaign.read_pool(params), campaign.read_labeled(classes), campaign.read_round()
     counts = labeled.per_class(len(classes))
     triple = recipes.resolve(shared.recipe, params.overrides(), counts)
     strategy = registry.load("train", triple.train)
-    names = ("network", "augment", "epochs", "batch_size", "lr", "weight_decay", "dynamics_every")
-    task = {name: getattr(params.train, name) for name in names}
-    task |= {"threads": shared.threads, "seed": seeds.number(shared.seed, number, "train")}
-    evaluation = campaign.read_evaluation(classes, pool)
-    trained = train(pool, labeled, evaluation, classes, strategy, task, params.knobs_of(strategy), number)
-    store.write_bytes(layout.WEIGHTS, save(dict(trained.weights)))
-    store.write_json(layout.CARD, trained.card)
-    store.write_table(layout.FORGETTING, trained.forgetting)
-    store.write_table(layout.POOL_DYNAMICS, trained.dynamics)
-    store.write_json(layout.TRAIN_METRICS, trained.metrics)
-    store.write_bytes(layout.TRAINING_CURVE, store.csv_text(trained.curve))
-    store.write_bytes(layout.CONFUSION, store.csv_text(trained.confusion))
+    task = params.train.settings() | {"threads": shared.threads, "seed": seeds.number(shared.seed, number, "train")}
+    evaluation, knobs = campaign.read_evaluation(params, pool), params.knobs_of(strategy)
+    with beside_training(params.train.checkpoint_every) as aside:
+        trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside)
+        store.write_bytes(layout.WEIGHTS, save(dict(trained.weights)))
+        store.write_json(layout.CARD, trained.card)
+        store.write_table(layout.FORGETTING, trained.forgetting)
+        store.write_table(layout.POOL_DYNAMICS, trained.dynamics)
+        store.write_json(layout.TRAIN_METRICS, trained.metrics)
+        store.write_bytes(layout.TRAINING_CURVE, store.csv_text(trained.curve))
+        store.write_bytes(layout.CONFUSION, store.csv_text(trained.confusion))
 
 
 if __name__ == "__main__":

@@ -46,8 +46,7 @@ def one_round(
     chosen_labels = Labeled([str(pool.ids[i]) for i in labeled], truth[labeled])
     triple = recipes.resolve(campaign.recipe, params.overrides(), chosen_labels.per_class(10))
     by_train, by_score, by_select = (registry.load(s, getattr(triple, s)) for s in ("train", "score", "select"))
-    task = {k: getattr(params.train, k) for k in ("epochs", "batch_size", "lr", "weight_decay", "dynamics_every")}
-    task |= {"threads": 1, "seed": seeds.number(campaign.seed, number, "train")}
+    task = params.train.settings() | {"threads": 1, "seed": seeds.number(campaign.seed, number, "train")}
     trained = train(pool, chosen_labels, evaluation, campaign.classes, by_train, task, {}, number)
     model = Model(trained.card, trained.weights)
     scored = score(model, Inputs(pool, chosen_labels), Sampling(campaign.seed), by_score, by_select, {})

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from torch import nn
 
 from al_plugin.errors import AlError
@@ -152,7 +153,7 @@ def test_a_bare_linear_layer_is_a_network_whose_embedding_is_its_input(repositor
         ("own_networks:Headless", "no linear head"),
         ("own_networks:Flat", r"cannot take samples of shape \(2, 8, 8\)"),
         ("own_networks:nothing", "made a NoneType, not a torch.nn.Module"),
-        ("own_networks:constant", "cannot be called"),
+        ("own_networks:constant", "is not a class or function"),
         ("own_networks:absent", "cannot be imported"),
         ("absent_module:Net", "cannot be imported"),
     ],
@@ -236,3 +237,32 @@ def test_augmentation_is_for_training_only():
     first, second = (forward(model, images(5))[0] for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert isinstance(model.augment, nn.Identity)
+
+
+@pytest.mark.parametrize("labels", [6, 11])
+def test_batch_normalisation_never_meets_a_batch_of_one(labels, repository):
+    task = task_of(OWN_BODY)
+    fitted = load("train", "single").function(
+        replace(task, features=task.features[:labels], labels=task.labels[:labels], batch_size=5)
+    )
+    assert (fitted.forgetting.presented == task.epochs).all()
+
+
+@pytest.mark.parametrize(("labels", "batch_size"), [(1, 5), (6, 1)])
+def test_batch_normalisation_of_one_sample_is_refused_in_one_line(labels, batch_size, repository):
+    task = task_of(OWN_BODY)
+    with pytest.raises(AlError, match="batch normalisation, which one sample cannot go through"):
+        load("train", "single").function(
+            replace(task, features=task.features[:labels], labels=task.labels[:labels], batch_size=batch_size)
+        )
+
+
+@pytest.mark.parametrize("size", [8, 12, 28, 31])
+def test_the_network_of_the_documentation(size, tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "models.md").read_text()
+    code = text.split("<!-- tested: network -->", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
+    (tmp_path / "documented_networks.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    network = own("documented_networks:Net", (1, size, size), 5, dropout=0.1)
+    assert network.eval()(torch.randn(3, size * size)).shape == (3, 5)

@@ -110,7 +110,8 @@ def test_every_training_method(name: str, round_one: Path) -> None:
     turn()
     metrics = store.read_json(layout.TRAIN_METRICS, "")
     assert metrics["eval"]["accuracy"] > 0.5
-    assert metrics["dynamics"]["mean_dispersion"] is not None
+    recorded = metrics["dynamics"]["mean_dispersion"] is not None
+    assert recorded == ("pool_dispersion" in registry.load("train", name).card.provides)
     asked()
 
 

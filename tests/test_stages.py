@@ -198,7 +198,7 @@ def eval_with_unknown_label() -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (pool_without_features, "column features is missing"),
+        (pool_without_features, "no column to learn from, found sample_id"),
         (pool_with_duplicates, "more than once, first s-000"),
         (pool_empty, "the pool is empty"),
         (pool_gone, "holds no parquet file"),

@@ -1,7 +1,9 @@
 """Promises of training strategies, on a task of a dozen labels that takes a fraction of a second."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from al_plugin.checks.outside import changed_generators, generator_states, kept_
 from al_plugin.checks.result import check, require
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Evaluation, Labeled
+from al_plugin.models.checkpoint import Checkpoints
 from al_plugin.models.restore import model_signals
 from al_plugin.models.task import Fitted, TrainingTask
 from al_plugin.rounds.train import CURVE_COLUMNS, Trained, train
@@ -176,6 +179,44 @@ def few_labels(strategy: Strategy) -> None:
     for one in (one_class, replace(task, features=task.features[:1], labels=task.labels[:1])):
         fitted = _fit(strategy, one)
         require(all(np.isfinite(array).all() for array in fitted.weights.values()), "weights are not finite")
+
+
+class _Memory(dict[str, bytes]):
+    """Files of a training in memory."""
+
+    def read(self, name: str) -> bytes | None:
+        return self.get(name)
+
+    def write(self, name: str, content: bytes) -> None:
+        self[name] = content
+
+
+class _KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+@check("train")
+def resumed(strategy: Strategy) -> None:
+    """Killed on its way and trained again with what was kept, it gives the same, bit for bit."""
+
+    def at(batch: int, files: _Memory) -> Fitted:
+        batches = count(1)
+
+        def progress(*_: float) -> None:
+            if next(batches) == batch:
+                raise _KilledError
+
+        return _fit(strategy, _task(progress=progress, checkpoints=Checkpoints(files, "training", 0.0)))
+
+    def all_of(fitted: Fitted) -> tuple[Any, ...]:
+        return _bytes(fitted), dict(fitted.curve), fitted.forgetting.forgotten.tolist()
+
+    expected = all_of(_fit(strategy, _task()))
+    for batch in (4, 9):
+        files = _Memory()
+        with suppress(_KilledError):
+            at(batch, files)
+        require(all_of(at(0, files)) == expected, f"killed after batch {batch}, it went on to something else")
 
 
 @check("train")

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from al_plugin import layout, ledger, store
+from al_plugin import campaign, layout, ledger, store
 from al_plugin.data.answers import Answer, for_people
 from al_plugin.errors import CampaignError
 from al_plugin.intake import stage
@@ -44,7 +44,7 @@ def _export(path: Path, annotator: str) -> int:
     number, rows, new = ledger.file_query()
     stage()
     blank = [Answer(row.query_id, row.sample_id, annotator, "", "") for row in rows]
-    store.write_bytes(path, for_people(blank))
+    store.write_bytes(path, for_people(blank, campaign.read_shown([row.sample_id for row in rows])))
     if new:
         print(f"filed {layout.filed_query(number)}, staged for commit: it is the open query now")
     print(f"wrote {path} with {len(rows)} rows. Fill in `label`, then: al labels add {path.name}")

@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from al_plugin.errors import DataError
+
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """A numeric column without nulls as an array, shape (N,), shared where possible."""
@@ -42,3 +44,13 @@ def null_column(kind: pa.DataType, rows: int) -> pa.Array:
     missing = pa.py_buffer(bytes((rows + 7) // 8))
     buffers = [missing, pa.py_buffer(bytes(width * (rows + 1)))]
     return pa.Array.from_buffers(kind, rows, [*buffers, pa.py_buffer(b"")] if kind == pa.string() else buffers)
+
+
+def column_of(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
+    """A column by name, or DataError."""
+    if name not in table.column_names:
+        raise DataError(
+            f"{where}: column {name} is missing, found {', '.join(table.column_names) or 'none'}",
+            change=f"write a parquet file with a column {name}",
+        )
+    return table.column(name)

@@ -7,7 +7,6 @@ from al_plugin.data.answers import Answer, batch_number
 from al_plugin.data.queries import QueryRow
 from al_plugin.errors import LabelError
 
-
 # Round, file stem, query id, annotator.
 Key = tuple[int, str, str, str]
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from al_plugin.axes import Floats, Ints
-from al_plugin.data.arrow import number_column, numbers, string_column, strings
-from al_plugin.data.forms.form import Form
+from al_plugin.data.arrow import column_of, number_column, string_column, strings
+from al_plugin.data.forms.form import Form, Part, Settings, encode, fit
 from al_plugin.errors import DataError
 
 SCHEMA = "pool/1"
@@ -38,6 +38,10 @@ class Pool:
         """Into how many groups of neighbours the features fall that are standardised together."""
         return self.features.shape[1] if self.form is None else self.form.groups
 
+    def encoded(self, part: Part) -> np.ndarray:
+        """Other samples as numbers (n, width), as those of the pool were made."""
+        return encode(self.form or Form("vector", self.shape, self.groups), part)
+
     def __len__(self) -> int:
         """Number of samples, N."""
         return len(self.ids)
@@ -59,24 +63,19 @@ class Pool:
         return dict(zip(self.parts, np.split(values, ends, axis=axis), strict=True))
 
 
-def pool_of(parts: Mapping[str, pa.Table]) -> Pool:
-    """The pool made of parquet parts, or DataError: missing column, duplicate or empty ids, empty."""
-    ids = [column_of_ids(table, f"pool part {name}") for name, table in parts.items()]
-    if sum(map(len, ids)) == 0:
-        raise DataError("the pool is empty", change="add a part with at least one sample to data/pool")
-    features = [features_of(table, f"pool part {name}") for name, table in parts.items()]
-    widths = {array.shape[1] for array in features if len(array)}
-    if len(widths) > 1:
-        raise DataError(f"pool parts have features of different lengths: {sorted(widths)}")
+def pool_of(parts: Mapping[str, Part], settings: Settings) -> Pool:
+    """The pool made of its parts, or DataError: missing column, duplicate or empty ids, empty."""
+    ids = [column_of_ids(part.table, part.where) for part in parts.values()]
+    form = fit(list(parts.values()), settings)
     joined = np.concatenate(ids)
     refuse_duplicates(joined, "the pool")
-    filled = [array for array in features if len(array)]
-    return Pool(joined, np.concatenate(filled), {name: table.num_rows for name, table in parts.items()})
+    features = np.concatenate([encode(form, part) for part in parts.values()])
+    return Pool(joined, features, {name: part.table.num_rows for name, part in parts.items()}, form)
 
 
 def column_of_ids(table: pa.Table, where: str) -> NDArray[np.object_]:
     """Column ``sample_id`` (N,) as str, or DataError."""
-    column = _column(table, "sample_id", where)
+    column = column_of(table, "sample_id", where)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
@@ -90,35 +89,9 @@ def column_of_ids(table: pa.Table, where: str) -> NDArray[np.object_]:
     return ids
 
 
-def features_of(table: pa.Table, where: str) -> Floats:
-    """Column ``features`` (lists of equal length) as float32 (N, D), or DataError."""
-    column = _column(table, "features", where).combine_chunks()
-    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    inside = column.type.value_type if any(is_kind(column.type) for is_kind in lists) else None
-    if inside is None or not (pa.types.is_integer(inside) or pa.types.is_floating(inside)):
-        raise DataError(f"{where}: features holds {column.type}", change="write lists of numbers of equal length")
-    if len(column) == 0:
-        return np.empty((0, 0), dtype=np.float32)
-    flat = column.flatten()
-    if column.null_count or flat.null_count or len(flat) % len(column):
-        raise DataError(f"{where}: features has empty cells or lists of different lengths")
-    if not pa.types.is_fixed_size_list(column.type) and len(np.unique(np.diff(numbers(column.offsets)))) > 1:
-        raise DataError(f"{where}: features has lists of different lengths")
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and told below
-        values: Floats = numbers(flat).astype(np.float32).reshape(len(column), -1)
-    bad = ~np.isfinite(values).all(axis=1)
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
-        raise DataError(
-            f"{where}: {int(bad.sum())} rows of features are not finite, first row {first}",
-            change="replace or drop those samples",
-        )
-    return values
-
-
 def labels_of(table: pa.Table, classes: Sequence[str], where: str) -> Ints:
     """Column ``label`` as class indices (N,), or DataError naming the first unknown label."""
-    column = _column(table, "label", where)
+    column = column_of(table, "label", where)
     index = {name: position for position, name in enumerate(classes)}
     values = column.to_pylist()
     unknown = sorted({repr(value) for value in values if value not in index})
@@ -162,12 +135,3 @@ def refuse_overlap(pool_ids: NDArray[np.object_], eval_ids: NDArray[np.object_])
             f"{len(both)} samples are in the pool and in the evaluation set, first {', '.join(both[:3])}",
             change="take them out of one of the two",
         )
-
-
-def _column(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
-    if name not in table.column_names:
-        raise DataError(
-            f"{where}: column {name} is missing, found {', '.join(table.column_names) or 'none'}",
-            change=f"write a parquet file with a column {name}",
-        )
-    return table.column(name)

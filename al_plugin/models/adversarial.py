@@ -9,8 +9,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from al_plugin.axes import Floats, Ints
 from al_plugin.math.moments import moments
-from al_plugin.models.fit import adamw_update, seeded
+from al_plugin.models.fit import seeded
 from al_plugin.models.network import own_seed, unlabeled_rows
+from al_plugin.models.optimiser import AdamW
 from al_plugin.models.task import BATCH, TrainingTask
 
 # Width of the hidden layers, and the learning rate of Sinha, Ebrahimi & Darrell (2019).
@@ -112,7 +113,7 @@ def _play(
     steps: int,
 ) -> None:
     """Steps of the autoencoder, which also wants all codes taken for labelled, and of the judge in turn."""
-    fool, judge_better = (adamw_update(list(one.parameters()), 0.0) for one in (autoencoder, judge))
+    fool, judge_better = (AdamW(list(one.parameters()), 0.0) for one in (autoencoder, judge))
     for _ in range(steps):
         for _ in range(FOOLING):
             inputs = torch.cat(draw())

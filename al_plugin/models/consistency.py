@@ -5,8 +5,18 @@ import torch
 from torch import Tensor, nn
 
 from al_plugin.models.body import Network
+from al_plugin.models.checkpoint import State
 from al_plugin.models.fit import Step, cross_entropy, fit, seeded
-from al_plugin.models.network import arrays_of, described, new_network, own_seed, pool_classes, settings_of, tensors_of
+from al_plugin.models.network import (
+    arrays_of,
+    described,
+    new_network,
+    own_seed,
+    pool_classes,
+    pool_without_held_out,
+    settings_of,
+    tensors_of,
+)
 from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import Fitted, TrainingTask
 
@@ -37,7 +47,7 @@ class Unlabelled:
     """
 
     def __init__(self, model: Network, task: TrainingTask, confidence: float, noise: float, drop: float) -> None:
-        self._model, self._pool = model, torch.from_numpy(np.ascontiguousarray(task.pool_features))
+        self._model, self._pool = model, torch.from_numpy(np.ascontiguousarray(pool_without_held_out(task)))
         self._confidence, self._noise, self._drop = confidence, noise, drop
         self._generator = torch.Generator()
         self._generator.manual_seed(own_seed(task, 2))
@@ -67,6 +77,15 @@ class Unlabelled:
         self._classes.zero_()
         self._seen = 0
 
+    def state(self) -> State:
+        """Where the generator stands, and what this epoch has counted."""
+        return {"generator": self._generator.get_state().numpy(), "classes": self._classes.numpy(), "seen": self._seen}
+
+    def resume(self, state: State) -> None:
+        """Go on from there."""
+        self._generator.set_state(torch.from_numpy(state["generator"]))
+        self._classes, self._seen = torch.from_numpy(state["classes"]), state["seen"]
+
 
 def consistent(
     task: TrainingTask,
@@ -88,8 +107,7 @@ def consistent(
         def loss(step: Step) -> Tensor:
             return cross_entropy(step) + weight * unlabelled.loss(ratio * len(step.targets))
 
-        def on_epoch(epoch: int, mean: float) -> None:
-            seen.on_epoch(epoch, mean)
+        def on_epoch(_epoch: int, _mean: float) -> None:
             unlabelled.close_epoch(seen.curve)
 
         fit(
@@ -97,8 +115,9 @@ def consistent(
             *tensors_of(task),
             settings_of(task),
             loss=loss,
-            on_presentation=seen.on_presentation,
+            seen=seen,
             on_epoch=on_epoch,
+            keep=(unlabelled,),
         )
     network = described(task, "mlp", hidden=hidden, dropout=dropout)
     return Fitted(arrays_of(model), network, seen.curve, seen.forgetting, seen.dispersion)

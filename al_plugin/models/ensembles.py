@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from math import cos, pi
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor
 
 from al_plugin.axes import Ints
-from al_plugin.models.fit import FitSettings, Step, fit, seeded
+from al_plugin.models.checkpoint import Gathered
+from al_plugin.models.fit import Step, fit, seeded
 from al_plugin.models.network import (
     arrays_of,
     described,
@@ -51,13 +53,12 @@ def snapshots(task: TrainingTask, members: int, hidden: int, dropout: float) -> 
     torch.set_num_threads(task.threads)
     cycle = -(-task.epochs // members)
     ends = sorted({*range(cycle - 1, task.epochs, cycle), task.epochs - 1})
-    weights: dict[str, np.ndarray] = {}
+    weights = Gathered()
     with seeded(task.seed):
         model = new_network(task, hidden=hidden, dropout=dropout)
         seen = Recorder(task, lambda: pool_classes(model, task))
 
-        def on_epoch(epoch: int, loss: float) -> None:
-            seen.on_epoch(epoch, loss)
+        def on_epoch(epoch: int, _loss: float) -> None:
             if epoch in ends:
                 weights.update(arrays_of(model, f"members.{ends.index(epoch)}."))
 
@@ -66,8 +67,9 @@ def snapshots(task: TrainingTask, members: int, hidden: int, dropout: float) -> 
             *tensors_of(task),
             settings_of(task),
             rate=lambda epoch: cosine_rate(epoch, cycle, task.lr),
-            on_presentation=seen.on_presentation,
+            seen=seen,
             on_epoch=on_epoch,
+            keep=(weights,),
         )
     return _fitted(task, "ensemble", len(ends), weights, seen, hidden=hidden, dropout=dropout)
 
@@ -80,28 +82,13 @@ def branched(task: TrainingTask, members: int, hidden: int, dropout: float, base
     with seeded(task.seed):
         model = new_network(task, hidden=hidden, dropout=dropout)
         seen = Recorder(task, lambda: pool_classes(model, task))
-        fit(
-            model,
-            *tensors_of(task),
-            _for(task, base_epochs),
-            on_presentation=seen.on_presentation,
-            on_epoch=seen.on_epoch,
-        )
+        fit(model, *tensors_of(task), replace(settings_of(task), epochs=base_epochs), seen=seen)
     base = copy.deepcopy(model.state_dict())
     for member in range(members):
         model.load_state_dict(base)
         with seeded(member_seed(task, member)):
-            rest = _for(task, task.epochs - base_epochs)
-            if member == 0:
-                fit(
-                    model,
-                    *tensors_of(task),
-                    rest,
-                    on_presentation=seen.on_presentation,
-                    on_epoch=lambda epoch, loss: seen.on_epoch(base_epochs + epoch, loss),
-                )
-            else:
-                fit(model, *tensors_of(task), rest)
+            rest = replace(settings_of(task), epochs=task.epochs - base_epochs)
+            fit(model, *tensors_of(task), rest, seen=seen if member == 0 else None)
         weights |= arrays_of(model, f"members.{member}.")
     return _fitted(task, "ensemble", members, weights, seen, hidden=hidden, dropout=dropout)
 
@@ -116,7 +103,7 @@ def split_heads(task: TrainingTask, members: int, hidden: int, dropout: float, s
         model = SplitHead(new_network(task, hidden=hidden, dropout=dropout), members)
 
         def loss(step: Step) -> Tensor:
-            return SplitHead.loss(model.by_head, step.targets, kept[:, step.positions])
+            return SplitHead.loss(model.by_head, step.targets, kept[:, step.positions], step.class_weights)
 
         seen = Recorder(task, lambda: model.classes(task.pool_features))
         fit(
@@ -124,8 +111,8 @@ def split_heads(task: TrainingTask, members: int, hidden: int, dropout: float, s
             *tensors_of(task),
             settings_of(task),
             loss=loss,
-            on_presentation=seen.on_presentation,
-            on_epoch=seen.on_epoch,
+            seen=seen,
+            keep=(),
         )
     return _fitted(task, "split_head", members, arrays_of(model), seen, hidden=hidden, dropout=dropout)
 
@@ -147,10 +134,6 @@ def _first(task: TrainingTask, hidden: int, dropout: float, weights: dict[str, n
         model, seen = recorded_fit(task, hidden=hidden, dropout=dropout)
     weights |= arrays_of(model, "members.0.")
     return seen
-
-
-def _for(task: TrainingTask, epochs: int) -> FitSettings:
-    return FitSettings(epochs, task.batch_size, task.lr, task.weight_decay, task.seed)
 
 
 def _fitted(

@@ -1,12 +1,20 @@
 """The one training loop, with hooks for what a training method wants to change or see."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adamw import adamw
+
+from al_plugin.errors import ModelError, StrategyError
+from al_plugin.models.checkpoint import Checkpoints, Stateful
+from al_plugin.models.held_out import HeldOut
+from al_plugin.models.optimiser import AdamW, rate_share
+from al_plugin.models.recorder import Recorder
+from al_plugin.models.running import Running
+from al_plugin.models.task import Options, Progress
 
 PresentationHook = Callable[[Tensor, Tensor], None]
 EpochHook = Callable[[int, float], None]
@@ -14,13 +22,22 @@ EpochHook = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How long and how fast to fit; ``seed`` decides initial weights, order and dropout."""
+    """How long and how fast to fit; ``seed`` decides initial weights, order and dropout.
+
+    ``class_weights`` (C,) weigh the samples of a batch, ``held_out`` are features and labels that
+    are only looked at. ``checkpoints`` and ``progress`` leave the result as it is.
+    """
 
     epochs: int
     batch_size: int
     lr: float
     weight_decay: float
     seed: int
+    options: Options = field(default_factory=Options)
+    class_weights: Tensor | None = None
+    held_out: tuple[Tensor, Tensor] | None = None
+    checkpoints: Checkpoints | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True)
@@ -33,10 +50,12 @@ class Step:
     positions: Tensor
     targets: Tensor
     logits: Tensor
+    class_weights: Tensor | None = None
 
 
 Loss = Callable[[Step], Tensor]
 Rate = Callable[[int], float]
+T = TypeVar("T")
 
 
 @contextmanager
@@ -54,8 +73,15 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def cross_entropy(step: Step) -> Tensor:
-    """Mean cross-entropy of a batch, nats."""
-    return nn.functional.cross_entropy(step.logits, step.targets)
+    """Mean cross-entropy of a batch, nats; Σ w_y CE / B under class weights.
+
+    Divided by B and not by the batch's own weights, so that the mean over batches is the balanced
+    loss of the whole set however the classes fall into them.
+    """
+    if step.class_weights is None:
+        return nn.functional.cross_entropy(step.logits, step.targets)
+    summed = nn.functional.cross_entropy(step.logits, step.targets, step.class_weights, reduction="sum")
+    return summed / len(step.targets)
 
 
 def fit(
@@ -66,61 +92,107 @@ def fit(
     *,
     loss: Loss = cross_entropy,
     rate: Rate | None = None,
+    seen: Recorder | None = None,
     on_presentation: PresentationHook | None = None,
     on_epoch: EpochHook | None = None,
+    keep: Sequence[Stateful] | None = None,
 ) -> None:
     """Minimise ``loss`` with AdamW; call inside ``seeded``.
 
     ``inputs`` (L, width), ``targets`` (L,). ``rate(epoch)`` is the learning rate of an epoch, by
-    default ``settings.lr``. After each batch ``on_presentation(positions, logits)`` gets what the
-    training forward pass saw; after each epoch ``on_epoch(epoch, mean loss)``.
+    default that of the settings. ``seen`` records the dynamics. After each batch
+    ``on_presentation(positions, logits)`` gets what the training forward pass saw; after each epoch
+    ``on_epoch(epoch, mean loss)``.
+
+    ``keep`` names everything else that the hooks and the loss change; with an own hook or loss and
+    no ``keep`` (empty, if there is nothing) a killed training starts anew.
     """
-    update = adamw_update(list(model.parameters()), settings.weight_decay)
-    for epoch in range(settings.epochs):
+    held = None if settings.held_out is None else HeldOut(model, *settings.held_out, settings.options.patience)
+    update = AdamW(list(model.parameters()), settings.weight_decay)
+    lr_at = _rates(settings, rate)
+    presented = _present(None if seen is None else seen.on_presentation, on_presentation)
+    own = on_presentation is not None or on_epoch is not None or loss is not cross_entropy
+    run = Running(
+        model,
+        inside=[update, *_present(held)],
+        outside=[*_present(seen), *(keep or ())],
+        checkpoints=None if own and keep is None else settings.checkpoints,
+    )
+    of_two = normalises_over_batches(model)
+    while not run.ended and run.epoch < settings.epochs:
         model.train()
-        total, lr = 0.0, settings.lr if rate is None else rate(epoch)
-        parts = torch.split(torch.randperm(len(inputs)), settings.batch_size)
-        for batch, positions in enumerate(parts):
+        parts = batches(run.order_of(len(inputs)), settings.batch_size, of_two=of_two)
+        for batch in range(run.batch, len(parts)):
+            positions = parts[batch]
             logits = model(inputs[positions])
-            value = loss(Step(epoch, batch, len(parts), positions, targets[positions], logits))
+            step = Step(run.epoch, batch, len(parts), positions, targets[positions], logits, settings.class_weights)
+            value = loss(step)
             model.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]
-            update(lr)
-            total += value.item() * len(positions)
-            if on_presentation is not None:
-                on_presentation(positions, logits.detach())
-        if on_epoch is not None:
-            on_epoch(epoch, total / len(inputs))
+            if settings.options.clip_norm:
+                nn.utils.clip_grad_norm_(model.parameters(), settings.options.clip_norm)
+            update(lr_at(step))
+            for present in presented:
+                present(positions, logits.detach())
+            run.after_batch(value.item() * len(positions), last=batch + 1 == len(parts))
+            if settings.progress is not None:
+                settings.progress(run.epoch + (batch + 1) / len(parts), settings.epochs, value.item())
+        _close_epoch(run, run.loss / len(inputs), held, seen, on_epoch)
+    if held is not None:
+        held.restore()
+    run.end()
 
 
-def adamw_update(parameters: list[nn.Parameter], weight_decay: float) -> Callable[[float], None]:
-    """One AdamW step over the parameters' gradients (Loshchilov & Hutter 2019), betas .9 and .999.
-
-    torch's functional form: the class `torch.optim.AdamW` imports the compiler for a second.
-    """
-    first = [torch.zeros_like(p) for p in parameters]
-    second = [torch.zeros_like(p) for p in parameters]
-    steps = [torch.zeros(()) for _ in parameters]
-
-    def update(lr: float) -> None:
-        # A parameter that a loss does not reach (a detached module) has no gradient and stays.
-        reached = [i for i, p in enumerate(parameters) if p.grad is not None]
-        with torch.no_grad():
-            adamw(
-                [parameters[i] for i in reached],
-                [gradient for i in reached if (gradient := parameters[i].grad) is not None],
-                [first[i] for i in reached],
-                [second[i] for i in reached],
-                [],
-                [steps[i] for i in reached],
-                foreach=True,
-                amsgrad=False,
-                beta1=0.9,
-                beta2=0.999,
-                lr=lr,
-                weight_decay=weight_decay,
-                eps=1e-8,
-                maximize=False,
+def batches(order: Tensor, size: int, *, of_two: bool) -> list[Tensor]:
+    """The order in runs of ``size``, the last one shorter; ``of_two``: a last one of 1 joins the one before."""
+    parts = list(torch.split(order, size))
+    if of_two and len(parts[-1]) == 1:
+        if len(order) == 1 or size == 1:
+            raise ModelError(
+                f"the network has batch normalisation, which one sample cannot go through alone: {len(order)} "
+                f"labelled, train.batch_size {size}",
+                change="label more samples, raise train.batch_size, or take a network without it",
             )
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
-    return update
+
+def normalises_over_batches(model: nn.Module) -> bool:
+    """Whether a layer of the network takes its statistics from the batch."""
+    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules())  # noqa: SLF001
+
+
+def _present(*values: T | None) -> list[T]:
+    return [value for value in values if value is not None]
+
+
+def _close_epoch(
+    run: Running, mean: float, held: HeldOut | None, seen: Recorder | None, on_epoch: EpochHook | None
+) -> None:
+    nll = None if held is None else held.measure()
+    if seen is not None:
+        seen.on_epoch(mean, nll)
+    if on_epoch is not None:
+        on_epoch(run.epoch, mean)
+    run.after_epoch(over=held is not None and held.over)
+
+
+def _rates(settings: FitSettings, rate: Rate | None) -> Callable[[Step], float]:
+    """The learning rate of a step; StrategyError where a method with an own rate is asked for another."""
+    options = settings.options
+    if rate is not None:
+        _refuse_own_rate(options)
+        return lambda step: rate(step.epoch)
+    return lambda step: (
+        settings.lr * rate_share(step.epoch * step.batches + step.batch, settings.epochs * step.batches, options)
+    )
+
+
+def _refuse_own_rate(options: Options) -> None:
+    asked = {"schedule": options.schedule != "constant", "warmup": options.warmup > 0, "patience": options.patience > 0}
+    names = [f"train.{name}" for name, is_set in asked.items() if is_set]
+    if names:
+        raise StrategyError(
+            f"this training method sets the learning rate of its cycles itself and takes no {', '.join(names)}",
+            change="leave them out of params.yaml, or take another training method",
+        )

@@ -75,8 +75,8 @@ def loss_predicting(
             *tensors_of(task),
             settings_of(task),
             loss=loss,
-            on_presentation=seen.on_presentation,
-            on_epoch=seen.on_epoch,
+            seen=seen,
+            keep=(),
         )
     with torch.inference_mode():
         embeddings = torch.from_numpy(forward(network, task.pool_features)[1])

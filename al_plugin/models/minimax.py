@@ -16,7 +16,8 @@ from al_plugin.models.adversarial import (
     told_apart,
 )
 from al_plugin.models.body import Network
-from al_plugin.models.fit import Step, adamw_update, cross_entropy, fit, seeded
+from al_plugin.models.checkpoint import Draws
+from al_plugin.models.fit import Step, cross_entropy, fit, seeded
 from al_plugin.models.forward import forward
 from al_plugin.models.network import (
     arrays_of,
@@ -28,6 +29,7 @@ from al_plugin.models.network import (
     tensors_of,
     unlabeled_rows,
 )
+from al_plugin.models.optimiser import AdamW
 from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import Fitted, TrainingTask
 
@@ -94,8 +96,8 @@ def minimax(
             *tensors_of(task),
             settings_of(task),
             loss=loss,
-            on_presentation=seen.on_presentation,
-            on_epoch=seen.on_epoch,
+            seen=seen,
+            keep=(Draws(rng),),
         )
     network = described(task, "cosine", hidden=hidden, dropout=dropout) | {"temperature": temperature}
     signals = {"discriminator": _labeled_probability(task, model, rows, steps)}
@@ -111,7 +113,7 @@ def _labeled_probability(task: TrainingTask, model: Cosine, rows: np.ndarray, st
     draw = drawing(forward(model, task.features)[1], pool, rows, task.batch_size, standard, seed)
     with seeded(seed):
         judge = discriminator(pool.shape[1])
-        update = adamw_update(list(judge.parameters()), task.weight_decay)
+        update = AdamW(list(judge.parameters()), task.weight_decay)
         for _ in range(steps):
             judge.zero_grad(set_to_none=True)
             told_apart(judge, *draw()).backward()  # type: ignore[no-untyped-call]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from al_plugin.axes import Ints
+from al_plugin.axes import Floats, Ints
 from al_plugin.math.moments import moments
 from al_plugin.models.body import Network, build
 from al_plugin.models.fit import FitSettings, fit
@@ -26,13 +26,7 @@ def recorded_fit(task: TrainingTask, *, hidden: int, dropout: float) -> tuple[Ne
     """A fresh network fitted to the task, with its dynamics; call inside ``seeded``."""
     model = new_network(task, hidden=hidden, dropout=dropout)
     seen = Recorder(task, lambda: pool_classes(model, task))
-    fit(
-        model,
-        *tensors_of(task),
-        settings_of(task),
-        on_presentation=seen.on_presentation,
-        on_epoch=seen.on_epoch,
-    )
+    fit(model, *tensors_of(task), settings_of(task), seen=seen)
     return model, seen
 
 
@@ -42,9 +36,17 @@ def own_seed(task: TrainingTask, stream: int) -> int:
 
 
 def unlabeled_rows(task: TrainingTask) -> Ints:
-    """Pool rows that are not exact copies of a labelled sample: a task does not say more."""
-    labeled = {row.tobytes() for row in task.features}
+    """Pool rows that are not exact copies of a labelled sample, held out or not: a task does not say more."""
+    labeled = {row.tobytes() for part in (task.features, task.held_features) if part is not None for row in part}
     return np.flatnonzero([row.tobytes() not in labeled for row in task.pool_features])
+
+
+def pool_without_held_out(task: TrainingTask) -> Floats:
+    """Pool rows that are not exact copies of a held-out sample: those must not shape the network."""
+    if task.held_features is None:
+        return task.pool_features
+    held = {row.tobytes() for row in task.held_features}
+    return task.pool_features[[row.tobytes() not in held for row in task.pool_features]]
 
 
 def described(task: TrainingTask, kind: str, *, hidden: int, dropout: float) -> Description:
@@ -61,7 +63,29 @@ def described(task: TrainingTask, kind: str, *, hidden: int, dropout: float) -> 
 
 def settings_of(task: TrainingTask) -> FitSettings:
     """The task's settings for ``fit``."""
-    return FitSettings(task.epochs, task.batch_size, task.lr, task.weight_decay, task.seed)
+    held = None
+    if task.held_features is not None and task.held_labels is not None:
+        held = torch.from_numpy(task.held_features), torch.from_numpy(task.held_labels)
+    weights = balanced_weights(task.labels, task.n_classes) if task.options.class_weights == "balanced" else None
+    return FitSettings(
+        task.epochs,
+        task.batch_size,
+        task.lr,
+        task.weight_decay,
+        task.seed,
+        task.options,
+        None if weights is None else torch.from_numpy(weights),
+        held,
+        task.checkpoints,
+        task.progress,
+    )
+
+
+def balanced_weights(labels: Ints, n_classes: int) -> Floats:
+    """Weight n / (C_seen n_c) of each class (C,), float32, mean 1 over the labels; 0 for a class without one."""
+    counts = np.bincount(labels, minlength=n_classes)
+    weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return np.where(counts > 0, weights, 0.0).astype(np.float32)
 
 
 def tensors_of(task: TrainingTask) -> tuple[Tensor, Tensor]:

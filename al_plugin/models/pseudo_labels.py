@@ -54,6 +54,7 @@ def pseudo_labelled(
                 torch.cat([targets, torch.from_numpy(log_probs[pseudo].argmax(axis=1))]),
                 replace(settings_of(task), epochs=ceil(fine_tune_share * task.epochs)),
                 on_presentation=on_presentation,
+                keep=(seen,),
             )
     network = described(task, "mlp", hidden=hidden, dropout=dropout)
     return Fitted(arrays_of(model), network, seen.curve, seen.forgetting, seen.dispersion, pseudo_positions=pseudo)

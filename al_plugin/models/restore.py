@@ -4,7 +4,10 @@
 whole networks under ``members.k.``, ``split_head`` one trunk with heads under ``heads.k.``,
 ``variational`` means under the plain names and ``rho`` beside them (scale = log(1 + e^rho)),
 ``cosine`` one network whose embeddings have length 1 / temperature and whose head has no bias,
-``proxy`` the target under the plain names and the network that scores in its place under ``proxy.``.
+``proxy`` the target under the plain names and the network that scores in its place under ``proxy.``,
+``estimator`` a classifier of scikit-learn's kind in skops' format, ``forest`` trees as arrays.
+``card["calibration_temperature"]``, where there is one, divides the log-probabilities of the model's
+prediction (of the mean, for a committee), and so does ``network["proxy_calibration_temperature"]`` the proxy's.
 """
 
 import math
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from al_plugin.axes import Floats
+from al_plugin.math.temperature import tempered
 
 if TYPE_CHECKING:
     from al_plugin.models.body import Network
@@ -41,7 +45,8 @@ def scorer(card: Mapping[str, Any], weights: Weights) -> tuple[Mapping[str, Any]
     if network["kind"] != "proxy":
         return card, weights
     own = {**network, "kind": "mlp", "hidden": network["proxy_hidden"]}
-    return {**card, "network": own}, _under(weights, "proxy.")
+    calibrated = {"calibration_temperature": network.get("proxy_calibration_temperature")}
+    return {**card, "network": own, **calibrated}, _under(weights, "proxy.")
 
 
 def posterior_members(
@@ -65,7 +70,7 @@ def posterior_members(
 
 def is_committee(card: Mapping[str, Any]) -> bool:
     """Whether posterior samples are whole networks rather than draws of the last layer."""
-    return card["network"]["kind"] in ("ensemble", "split_head", "variational")
+    return card["network"]["kind"] in ("ensemble", "split_head", "variational", "forest")
 
 
 def rebuild(card: Mapping[str, Any], weights: Weights) -> "Network":
@@ -97,22 +102,40 @@ def model_signals(card: Mapping[str, Any], weights: Weights, features: Floats) -
     """Log-probabilities (N, C) and embeddings (N, D) of ``features``.
 
     A committee's are the log of its mean probabilities, and the embeddings of its first member.
+    Posterior samples, heads and embeddings are not tempered: the temperature is fitted to this
+    prediction alone.
     """
-    log_probs, embeddings = _forwards(card, members(card, weights), features)
-    if len(log_probs) == 1:
-        return log_probs[0], embeddings
-    # float64: the mean of probabilities near 0 and 1 must not round away.
-    return _mean(log_probs), embeddings
+    found, embeddings = _predicted(card, weights, features)
+    temperature = card.get("calibration_temperature")
+    return found if temperature is None else tempered(found, temperature), embeddings
 
 
 def member_log_probs(card: Mapping[str, Any], networks: Sequence[Weights], features: Floats) -> Floats:
-    """Log-probabilities (T, N, C) of each network, float32."""
+    """Log-probabilities (T, N, C) of each network, float32; a forest's networks are its trees."""
+    if card["network"]["kind"] == "forest":
+        from al_plugin.models.forest import tree_log_probs
+
+        return tree_log_probs(card, networks[0], features)
     return np.stack(_forwards(card, networks, features)[0])
 
 
 def head_of(weights: Weights) -> tuple[Floats, Floats]:
     """Weight (C, D) and bias (C,) of the last linear layer."""
     return weights[HEAD[0]], weights[HEAD[1]]
+
+
+def _predicted(card: Mapping[str, Any], weights: Weights, features: Floats) -> tuple[Floats, Floats]:
+    if card["network"]["kind"] == "estimator":
+        from al_plugin.models.estimator import estimator_signals
+
+        return estimator_signals(card, weights, features)
+    if card["network"]["kind"] == "forest":
+        from al_plugin.models.forest import forest_signals
+
+        return forest_signals(card, weights, features)
+    log_probs, embeddings = _forwards(card, members(card, weights), features)
+    # float64: the mean of probabilities near 0 and 1 must not round away.
+    return log_probs[0] if len(log_probs) == 1 else _mean(log_probs), embeddings
 
 
 def _forwards(card: Mapping[str, Any], networks: Sequence[Weights], features: Floats) -> tuple[list[Floats], Floats]:

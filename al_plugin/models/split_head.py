@@ -37,10 +37,15 @@ class SplitHead(nn.Module):
         return mean
 
     @staticmethod
-    def loss(by_head: Tensor, targets: Tensor, kept: Tensor) -> Tensor:
-        """Mean over heads of the cross-entropy on the samples each keeps; ``kept`` (M, B) of bool."""
+    def loss(by_head: Tensor, targets: Tensor, kept: Tensor, class_weights: Tensor | None = None) -> Tensor:
+        """Mean over heads of the cross-entropy on the samples each keeps; ``kept`` (M, B) of bool.
+
+        Under ``class_weights`` (C,) a head's loss is Σ w_y CE over its samples, by their number.
+        """
         log_probs = torch.log_softmax(by_head, dim=2)
         picked = log_probs.gather(2, targets.expand(len(by_head), -1).unsqueeze(2)).squeeze(2)
+        if class_weights is not None:
+            picked = picked * class_weights[targets]
         counted = kept.sum(dim=1).clamp(min=1)
         return -((picked * kept).sum(dim=1) / counted).mean()
 

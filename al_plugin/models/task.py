@@ -1,12 +1,13 @@
 """What a training method gets and what it gives back: plain data, no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from al_plugin.axes import Floats, Ints
 from al_plugin.math.dynamics import DispersionStream, ForgettingStream
+from al_plugin.models.checkpoint import Checkpoints
 
 # Rows per forward pass. Matrix products change in the last bit with it, so the grid never varies.
 BATCH = 1024
@@ -30,6 +31,30 @@ class Body:
     augment: str = "none"
 
 
+# Epochs done, epochs in all, loss of the last batch.
+Progress = Callable[[float, int, float], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every training method takes through ``fit``; see docs/training.md.
+
+    ``class_weights`` none or balanced; ``schedule`` constant, cosine or linear, after ``warmup``, a
+    share of the training; ``clip_norm`` of the gradient, 0: off; ``patience`` epochs without a lower
+    held-out NLL, 0: off.
+    """
+
+    class_weights: str = "none"
+    schedule: str = "constant"
+    warmup: float = 0.0
+    clip_norm: float = 0.0
+    patience: int = 0
+
+
+# Part of the result is everything but where the training is kept and who looks on.
+_ASIDE = {"result": False}
+
+
 @dataclass(frozen=True)
 class TrainingTask:
     """One training.
@@ -37,6 +62,8 @@ class TrainingTask:
     ``features`` (L, width; float32 or uint8) and ``labels`` (L,) are the labelled samples, ``pool_features``
     (N, width) the whole pool (for standardising, and for its label dispersion every
     ``dynamics_every`` epochs, 0: never). ``round`` counts the rounds of the campaign from 0.
+    ``held_features`` (H, width) and ``held_labels`` (H,) are labelled samples to look at and not to
+    train on.
     """
 
     features: Floats
@@ -52,6 +79,11 @@ class TrainingTask:
     seed: int
     round: int = 0
     body: Body = field(default_factory=Body)
+    options: Options = field(default_factory=Options)
+    held_features: Floats | None = None
+    held_labels: Ints | None = None
+    checkpoints: Checkpoints | None = field(default=None, metadata=_ASIDE)
+    progress: Progress | None = field(default=None, metadata=_ASIDE)
 
 
 @dataclass(frozen=True)
@@ -66,7 +98,7 @@ class Fitted:
     """
 
     weights: Mapping[str, np.ndarray]
-    network: Description
+    network: Mapping[str, int | float | str | list[int]]
     curve: Mapping[str, list[float]]
     forgetting: ForgettingStream
     dispersion: DispersionStream

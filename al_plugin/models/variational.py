@@ -102,8 +102,8 @@ def by_backprop(task: TrainingTask, hidden: int, prior: Prior, kl_weight: float,
             # The prior is the decay; decaying rho would widen every weight.
             replace(settings_of(task), weight_decay=0.0),
             loss=loss,
-            on_presentation=seen.on_presentation,
-            on_epoch=seen.on_epoch,
+            seen=seen,
+            keep=(),
         )
     weights = arrays_of(network) | model.rho_arrays()
     network_card = described(task, "variational", hidden=hidden, dropout=0.0)

@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from al_plugin.axes import Ints
 from al_plugin.data.arrow import null_column, number_column, string_column
+from al_plugin.data.forms.form import to_json
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Evaluation, Labeled
-from al_plugin.errors import DataError
+from al_plugin.math.dynamics import ForgettingStream
 from al_plugin.models.restore import model_signals
-from al_plugin.models.task import Body, Fitted, TrainingTask
+from al_plugin.models.task import Fitted
+from al_plugin.rounds.calibrate import calibrated
 from al_plugin.rounds.evaluate import evaluate
+from al_plugin.rounds.task import Aside, beside, held_out, task_of
 from al_plugin.strategies.registry import Strategy
 
 FORGETTING = pa.schema(
@@ -68,35 +72,25 @@ def train(
     task: Mapping[str, Any],
     knobs: Mapping[str, Any],
     round_number: int,
+    aside: Aside | None = None,
 ) -> Trained:
     """Fit the strategy on the labelled samples and measure it on the evaluation set.
 
-    ``task`` holds the settings of ``TrainingTask`` beside the data, ``network`` and ``augment``.
-    Without labels the card says ``fitted: false``, weights are empty and metrics null. One class
-    alone cannot be learned, but is fitted all the same: the next query brings others.
+    ``task`` holds the settings of ``TrainingTask`` beside the data, those of ``Options``, ``network``,
+    ``augment``, and ``holdout`` and ``calibrate`` where they are set. Without labels the card says
+    ``fitted: false``, weights are empty and metrics null. One class alone cannot be learned, but
+    is fitted all the same: the next query brings others.
     """
-    if evaluation.features.shape[1] != pool.features.shape[1]:
-        raise DataError(
-            f"the evaluation set has {evaluation.features.shape[1]} features, the pool {pool.features.shape[1]}"
-        )
     if len(labeled.labels) == 0:
         return _unfitted(classes, strategy, round_number)
-    positions = pool.positions(labeled.sample_ids)
-    fitted: Fitted = strategy.function(
-        TrainingTask(
-            features=pool.features[positions],
-            labels=labeled.labels,
-            pool_features=pool.features,
-            n_classes=len(classes),
-            round=round_number,
-            body=_body(pool, task),
-            **{name: value for name, value in task.items() if name not in ("network", "augment")},
-        ),
-        **knobs,
-    )
+    held = held_out(labeled.labels, task.get("holdout", 0.0), task["seed"])
+    wanted = task_of(pool, labeled, held, len(classes), task, round_number)
+    fitted: Fitted = strategy.function(beside(wanted, aside or Aside(), strategy, knobs), **knobs)
     card = _card(classes, strategy, round_number, fitted=True, network=dict(fitted.network))
+    if pool.form is not None:
+        card["form"] = to_json(pool.form)
     log_probs, _ = model_signals(card, fitted.weights, evaluation.features)
-    metrics = {
+    metrics: dict[str, Any] = {
         "round": round_number,
         "labels": len(labeled.labels),
         "eval": evaluate(log_probs, evaluation.labels),
@@ -105,12 +99,20 @@ def train(
         "pseudo_labels": len(fitted.pseudo_positions),
         **fitted.metrics,
     }
+    if len(held):
+        metrics |= {"held_out": len(held), "epochs": len(fitted.curve["loss"])}
+    if task.get("calibrate", False):
+        card = calibrated(card, fitted, wanted)
+        tempered, _ = model_signals(card, fitted.weights, evaluation.features)
+        before, after = metrics["eval"], evaluate(tempered, evaluation.labels)
+        changes = {f"{n}_{when}": of[n] for n in ("nll", "ece") for when, of in (("before", before), ("after", after))}
+        metrics |= {"eval": after, "calibration": {"temperature": card["calibration_temperature"], **changes}}
     return Trained(
         fitted.weights,
         card,
         metrics,
         fitted.curve,
-        _forgetting(fitted, labeled, classes),
+        _forgetting(_of_all(fitted.forgetting, held, len(labeled.labels)), labeled, classes),
         _pool_dynamics(fitted, pool, classes),
         {
             "actual": [classes[label] for label in evaluation.labels],
@@ -119,12 +121,16 @@ def train(
     )
 
 
-def _body(pool: Pool, task: Mapping[str, Any]) -> Body:
-    """The network that was asked for; ``auto``: a small convolutional one for images, else a perceptron."""
-    name = task.get("network", "auto")
-    if name == "auto":
-        name = "cnn" if len(pool.shape) == 3 else "mlp"
-    return Body(name, pool.shape, pool.groups, task.get("augment", "none"))
+def _of_all(stream: ForgettingStream, held: Ints, labels: int) -> ForgettingStream:
+    """The stream over all labelled samples: held-out ones were never presented."""
+    if len(held) == 0:
+        return stream
+    trained = np.setdiff1d(np.arange(labels), held)
+    whole = ForgettingStream(labels)
+    whole.presented[trained] = stream.presented
+    whole.forgotten[trained] = stream.forgotten
+    whole.first_learned[trained] = stream.first_learned
+    return whole
 
 
 def _card(
@@ -169,21 +175,24 @@ _DYNAMICS = (
 
 def _summary(fitted: Fitted) -> dict[str, float | int | None]:
     forgetting = fitted.forgetting
+    presented = bool(forgetting.presented.any())
     recorded = fitted.dispersion.epochs > 0
     dispersion = fitted.dispersion.dispersion()
     values: tuple[float | int | None, ...] = (
-        float(forgetting.forgotten.mean()),
-        int(forgetting.forgotten.max()),
-        float(forgetting.unforgettable.mean()),
-        int(forgetting.never_learned.sum()),
+        float(forgetting.forgotten.mean()) if presented else None,
+        int(forgetting.forgotten.max()) if presented else None,
+        float(forgetting.unforgettable.mean()) if presented else None,
+        int(forgetting.never_learned.sum()) if presented else None,
         float(dispersion.mean()) if recorded else None,
         float(dispersion.max()) if recorded else None,
     )
     return dict(zip(_DYNAMICS, values, strict=True))
 
 
-def _forgetting(fitted: Fitted, labeled: Labeled, classes: tuple[str, ...]) -> pa.Table:
-    stream = fitted.forgetting
+def _forgetting(stream: ForgettingStream, labeled: Labeled, classes: tuple[str, ...]) -> pa.Table:
+    """One row per labelled sample; none where the method presents no samples in turn."""
+    if not stream.presented.any():
+        return FORGETTING.empty_table()
     return pa.table(
         [
             string_column(labeled.sample_ids),
@@ -191,7 +200,7 @@ def _forgetting(fitted: Fitted, labeled: Labeled, classes: tuple[str, ...]) -> p
             number_column(stream.presented),
             number_column(stream.forgotten),
             number_column(stream.first_learned),
-            number_column(stream.never_learned),
+            number_column(stream.never_learned & (stream.presented > 0)),
             number_column(stream.unforgettable),
         ],
         schema=FORGETTING,

@@ -33,6 +33,8 @@ RECIPES: Mapping[str, Triple] = {
     # a committee's disagreement
     "qbc": Triple("bootstrap_ensemble", "vote_entropy", "top"),
     "mc_dropout": Triple("single", "consensus_entropy", "top"),
+    "forest": Triple("random_forest", "vote_entropy", "top"),
+    "forest_bald": Triple("random_forest", "bald", "top"),
     "ensemble": Triple("ensemble", "variation_ratio", "top"),
     "snapshot": Triple("snapshot_ensemble", "variation_ratio", "top"),
     "diversity_ensemble": Triple("diversity_ensemble", "variation_ratio", "top"),

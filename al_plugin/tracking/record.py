@@ -71,6 +71,7 @@ def read(params: Params, root: Path) -> Record:
     per_class = {str(name): int(count) for name, count in labels["per_class"].items()}
     triple = recipes.resolve(params.campaign.recipe, params.overrides(), list(per_class.values()))
     measured = {**numbers(trained.get("eval", {})), **numbers(trained.get("dynamics", {}))}
+    calibrated = {f"calibration_{name}": value for name, value in trained.get("calibration", {}).items()}
     counted = numbers({name: value for name, value in labels.items() if name not in ("round", "per_class")})
     unseen = sum(count == 0 for count in per_class.values())
     asked = {"queried": selected["queried"], "random": selected["random"], "query_mean_score": selected["mean_score"]}
@@ -90,6 +91,7 @@ def read(params: Params, root: Path) -> Record:
         round_metrics={
             **counted,
             **measured,
+            **numbers(calibrated),
             **numbers({"unseen_classes": unseen, **{name: trained.get(name) for name in _TRAINED}, **asked}),
         },
         score_metrics=numbers({**scored.get("score", {}), "mean_confidence": scored.get("mean_confidence")}),

@@ -1,1 +1,1 @@
-"""From a pool part of any kind to an array of numbers."""
+"""Samples of any kind as arrays of numbers: vectors, texts, tables, images. `form` is the door."""

@@ -1,0 +1,70 @@
+"""What stands beside the training of a campaign: its checkpoints on disk and the line on the terminal."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from al_plugin import __version__, layout, store
+from al_plugin.config import read_yaml
+from al_plugin.rounds.task import Aside
+from al_plugin.terminal import progress_line
+
+
+@contextmanager
+def beside_training(every: float) -> Iterator[Aside]:
+    """Checkpoints every ``every`` seconds (0: none), removed when the block ends without an error."""
+    folder = Folder(Path(layout.TRAININGS))
+    with progress_line("train") as progress:
+        yield Aside(folder, every, code_digest(), progress)
+    folder.clear()
+
+
+class Folder:
+    """Files under ``root``, each replaced in one step; ``clear`` removes the folders of those asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._used: set[Path] = set()
+
+    def read(self, name: str) -> bytes | None:
+        """Content of a file, or None where there is none."""
+        path = self._path(name)
+        return path.read_bytes() if path.is_file() else None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file."""
+        store.write_bytes(self._path(name), content)
+
+    def clear(self) -> None:
+        """Remove what this training has kept; other, unfinished ones stay."""
+        for folder in self._used:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _path(self, name: str) -> Path:
+        path = self._root / name
+        self._used.add(path.parent)
+        return path
+
+
+def code_digest() -> str:
+    """Hash of the code that DVC watches for train, and of the versions of plugin and torch.
+
+    A training that was killed does not go on under other code.
+    """
+    digest = hashlib.sha256(f"{__version__} {version('torch')}".encode())
+    for path in _watched():
+        digest.update(path.as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _watched() -> list[Path]:
+    path = Path(layout.DVC_YAML)
+    if not path.is_file():
+        return []
+    stages = (read_yaml(path.read_bytes(), layout.DVC_YAML) or {}).get("stages", {})
+    deps = [Path(dep) for dep in stages.get("train", {}).get("deps", []) if isinstance(dep, str)]
+    found = {file for dep in deps for file in (dep.rglob("*.py") if dep.is_dir() else [dep]) if file.suffix == ".py"}
+    return sorted(file for file in found if file.is_file())
