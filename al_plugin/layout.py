@@ -32,9 +32,11 @@ POOL_DYNAMICS = "dynamics/pool.parquet"
 EVAL_COPIES = "dynamics/eval_copies.json"
 TRAIN_METRICS = "metrics/train.json"
 TRAINING_CURVE = "plots/training.csv"
+CONFUSION = "plots/confusion.csv"
 
 SCORES = "scores"
 SCORE_METRICS = "metrics/scores.json"
+SCORE_HISTOGRAM = "plots/scores.csv"
 
 QUERY = "query/query.jsonl"
 SELECT_METRICS = "metrics/select.json"

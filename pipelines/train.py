@@ -32,6 +32,7 @@ def train_model(params: Params) -> None:
         store.write_table(layout.POOL_DYNAMICS, trained.dynamics)
         store.write_json(layout.TRAIN_METRICS, trained.metrics)
         store.write_bytes(layout.TRAINING_CURVE, store.csv_text(trained.curve))
+        store.write_bytes(layout.CONFUSION, store.csv_text(trained.confusion))
 
 
 if __name__ == "__main__":
