@@ -119,7 +119,11 @@ def test_results_are_merged_by_item(tmp_path, capsys):
     behaviour.keep(path, "proxy", "fashion_mnist", {"rows": [2]})
     behaviour.keep(path, "proxy", "mnist", {"rows": [3]})
     assert json.loads(path.read_text())["items"] == {"proxy": {"mnist": {"rows": [3]}, "fashion_mnist": {"rows": [2]}}}
-    result = {"settings": {"seeds": 2}, "rows": [{"method": "a", "nll": [1.0, 2.0, 3.0], "ece": [1.0, 3.0]}], "seconds": 4}
+    result = {
+        "settings": {"seeds": 2},
+        "rows": [{"method": "a", "nll": [1.0, 2.0, 3.0], "ece": [1.0, 3.0]}],
+        "seconds": 4,
+    }
     behaviour.keep(tmp_path / "one.json", "proxy", "mnist", result)
     behaviour.show(tmp_path / "one.json")
     assert "| a | 2.000 [-0.484, 4.484] | 1.000, 3.000 |" in capsys.readouterr().out
