@@ -57,7 +57,7 @@ def seen(params: Params) -> Seen:
     labeled = campaign.read_labeled(classes).per_class(len(classes)) if Path(layout.LABELED).exists() else []
     rng = np.random.default_rng(params.campaign.seed)
     share = near_duplicates(standardised(pool.features, pool.groups), rng)
-    facts = recipes.Facts(tuple(labeled or [0] * len(classes)), params.select.n, share)
+    facts = recipes.Facts(tuple(labeled or [0] * len(classes)), len(pool), params.select.n, share)
     return Seen(facts, classes, len(pool), len(evaluation.labels))
 
 

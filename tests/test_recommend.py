@@ -38,13 +38,15 @@ def test_auto_asks_the_same_rule(counts: list[int]) -> None:
 @pytest.mark.parametrize(
     ("facts", "recipe"),
     [
-        (Facts((9, 9), 50, 0.0), "margin"),
-        (Facts((9, 9), 1000, 0.0), "cluster_margin"),
-        (Facts((9, 9), 50, 0.21), "badge"),
-        (Facts((9, 9), 50, 0.2), "margin"),
-        (Facts((9, 0), 1000, 0.9), "typiclust"),
-        (Facts((5, 4), 50, None), "typiclust"),
-        (Facts((5, 5), None, None), "margin"),
+        (Facts((9, 9), 500, 50, 0.0), "margin"),
+        (Facts((9, 9), 10**6, 10_000, 0.0), "cluster_margin"),
+        (Facts((9, 9), 500, 50, 0.21), "uherding"),
+        (Facts((9, 9), 10**6, 50, 0.21), "badge"),
+        (Facts((9, 9), 500, 50, 0.2), "margin"),
+        (Facts((9, 0), 10**6, 10_000, 0.9), "typiclust"),
+        (Facts((9, 9), 10**6, 9_999, 0.0), "margin"),
+        (Facts((5, 4), 500, 50, None), "typiclust"),
+        (Facts((5, 5)), "margin"),
     ],
 )
 def test_rules(facts: Facts, recipe: str) -> None:
@@ -94,7 +96,7 @@ def document(**arms: float) -> dict[str, Any]:
 
 
 def data_seen(*counts: int, n: int = 10, evaluation: int = 400) -> Seen:
-    return Seen(Facts(counts, n, 0.0), tuple("abcdef"[: len(counts)]), 500, evaluation)
+    return Seen(Facts(counts, 500, n, 0.0), tuple("abcdef"[: len(counts)]), 500, evaluation)
 
 
 def test_without_a_simulation_the_rule_stands() -> None:
@@ -181,4 +183,4 @@ def test_a_pool_of_copies(first_round: Path, capsys: pytest.CaptureFixture) -> N
     assert al("recommend") == 0
     said = capsys.readouterr().out
     assert "redundant 100% of the pool has a near copy" in said
-    assert "recipe    badge" in said
+    assert "recipe    uherding" in said

@@ -10,8 +10,10 @@ from al_plugin.strategies import registry
 # Fewer labels per class than this and no score of a model is trusted (methods.md, section 4).
 COLD_START_LABELS_PER_CLASS = 5
 # From here on a ranked list is redundant (Citovsky et al. 2021), and so it is where copies abound.
-LARGE_QUERY = 1000
+LARGE_QUERY = 10_000
 REDUNDANT = 0.2
+# Herding is quadratic in the pool.
+HERDABLE = 20_000
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,11 @@ RECIPES: Mapping[str, Triple] = {
 class Facts:
     """What is known of a campaign: labels of each class, and, where it was looked at, what the pool is like.
 
-    ``n`` samples per query, ``near_duplicates`` the share of the pool with a near copy in it.
+    ``pool`` samples, ``n`` per query, ``near_duplicates`` the share of the pool with a near copy in it.
     """
 
     labels_per_class: Sequence[int]
+    pool: int | None = None
     n: int | None = None
     near_duplicates: float | None = None
 
@@ -110,7 +113,8 @@ def suited(facts: Facts) -> Advice:
     """The recipe for a regime (the only place that says so): `auto` asks with the labels alone.
 
     TypiClust while a class is unseen or there are fewer than 5 C labels, else Cluster-Margin for queries of
-    1,000 and more, BADGE where more than a fifth of the pool has a near copy, and margin otherwise.
+    10,000 and more, UHerding where more than a fifth of the pool has a near copy (BADGE in pools too large for
+    herding), and margin otherwise. Measured in benchmarks/RESULTS.md.
     """
     counts = facts.labels_per_class
     total, unseen = sum(counts), sum(count == 0 for count in counts)
@@ -120,8 +124,8 @@ def suited(facts: Facts) -> Advice:
     if facts.n is not None and facts.n >= LARGE_QUERY:
         return Advice("cluster_margin", f"queries of {facts.n}: a ranked list of so many repeats itself")
     if facts.near_duplicates is not None and facts.near_duplicates > REDUNDANT:
-        share = f"{facts.near_duplicates:.0%}"
-        return Advice("badge", f"{share} of the pool has a near copy: a ranked list asks for both")
+        why = f"{facts.near_duplicates:.0%} of the pool has a near copy: a ranked list asks for both"
+        return Advice("uherding" if facts.pool is None or facts.pool <= HERDABLE else "badge", why)
     return Advice("margin", f"margin, {total} labels and every class seen")
 
 
