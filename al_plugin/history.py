@@ -77,7 +77,11 @@ def read_folder(past: PastRound, path: str, suffix: str) -> dict[str, bytes] | N
     listing = None if digest is None or not digest.endswith(".dir") else _cached(past, digest)
     if listing is None:
         return None
-    names = {entry["relpath"]: entry["md5"] for entry in json.loads(listing) if entry["relpath"].endswith(suffix)}
+    try:
+        entries = json.loads(listing)
+    except ValueError:
+        return None  # damaged
+    names = {entry["relpath"]: entry["md5"] for entry in entries if entry["relpath"].endswith(suffix)}
     contents = {name: _cached(past, names[name]) for name in sorted(names)}
     found = {name: content for name, content in contents.items() if content is not None}
     return found if len(found) == len(names) else None
