@@ -55,11 +55,12 @@ def past_rounds() -> dict[int, PastRound]:
 def current_round() -> PastRound | None:
     """The round in the working tree, committed or not, or None where `dvc repro` has not finished it."""
     path = Path(layout.DVC_LOCK)
-    if not path.is_file() or pinned_manifests() != present_manifests():
-        return None
-    lock = read_yaml(path.read_bytes(), layout.DVC_LOCK)
+    lock = read_yaml(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else None
     stages = (lock or {}).get("stages", {})
     if not set(_LOOP) <= set(stages) or not _whole(stages):
+        return None
+    pinned = {entry["path"]: entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
+    if pinned.get(layout.MANIFESTS) != present_manifests():
         return None
     numbers = [name for name in Path(layout.MANIFESTS).glob("round_*") if name.is_dir()]
     return PastRound(len(numbers), "", lock)
