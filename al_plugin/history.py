@@ -55,8 +55,8 @@ def past_rounds() -> dict[int, PastRound]:
 def current_round() -> PastRound | None:
     """The round in the working tree, committed or not, or None where `dvc repro` has not finished it."""
     path = Path(layout.DVC_LOCK)
-    lock = read_yaml(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else None
-    stages = (lock or {}).get("stages", {})
+    lock: dict[str, Any] = (read_yaml(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else None) or {}
+    stages = lock.get("stages", {})
     if not set(_LOOP) <= set(stages) or not _whole(stages):
         return None
     pinned = {entry["path"]: entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
