@@ -1,6 +1,6 @@
 """Inputs of the stages, read from the files of a campaign."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,16 @@ class Targets:
 
 def read_pool(params: Params) -> Pool:
     """The whole pool, as numbers."""
-    settings = Settings(image_size=params.data.image_size, text_features=params.data.text_features)
-    return pool_of(_parts(layout.POOL, "pool part", _ADD_POOL, params), settings)
+    return pool_in(parts_in(layout.POOL, "pool part", _ADD_POOL, params), params)
 
 
-def _parts(folder: str, what: str, made_by: str, params: Params) -> dict[str, Part]:
+def pool_in(parts: Mapping[str, Part], params: Params) -> Pool:
+    """The pool that these parts are, as numbers."""
+    return pool_of(parts, Settings(image_size=params.data.image_size, text_features=params.data.text_features))
+
+
+def parts_in(folder: str, what: str, made_by: str, params: Params) -> dict[str, Part]:
+    """The parts of a folder by name, through the frozen encoder where there is one; ``what`` names them in messages."""
     parts = read_parts(folder, what, made_by)
     name, threads = params.data.encoder, params.campaign.threads
     return parts if name is None else {key: embedded(part, name, threads) for key, part in parts.items()}
@@ -119,14 +124,23 @@ def read_labeled(classes: tuple[str, ...]) -> Labeled:
 
 def read_evaluation(params: Params, pool: Pool) -> Evaluation:
     """The evaluation set, made numbers as the pool is; DataError if it shares a sample with the pool."""
-    parts, classes = _parts(layout.EVAL, "evaluation part", _ADD_EVAL, params), params.campaign.classes
+    return evaluation_in(parts_in(layout.EVAL, "evaluation part", _ADD_EVAL, params), params.campaign.classes, pool)
+
+
+def evaluation_in(parts: Mapping[str, Part], classes: tuple[str, ...], pool: Pool) -> Evaluation:
+    """The evaluation set that these parts are; DataError if it is empty or shares a sample with the pool."""
     for part in parts.values():
         refuse_overlap(pool.ids, column_of_ids(part.table, part.where))
     features = np.concatenate([pool.encoded(part) for part in parts.values()])
     labels = np.concatenate([labels_of(part.table, classes, part.where) for part in parts.values()])
     if len(labels) == 0:
-        raise DataError(f"{layout.EVAL} is empty", change=_ADD_EVAL)
+        raise DataError("the evaluation set is empty", change=_ADD_EVAL)
     return Evaluation(features, labels)
+
+
+def read_eval_copies() -> set[str]:
+    """Ids of pool samples that the evaluation set holds too."""
+    return set(store.read_json(layout.EVAL_COPIES, _REPRO)["sample_ids"])
 
 
 def read_round() -> int:
@@ -153,10 +167,14 @@ def read_weights() -> dict[str, np.ndarray]:
 
 def read_model() -> Model:
     """Card, weights, and the signals over the pool that training recorded."""
-    table = store.read_table(layout.POOL_DYNAMICS, _REPRO)
+    return Model(read_card(), read_weights(), signals_of(store.read_table(layout.POOL_DYNAMICS, _REPRO)))
+
+
+def signals_of(table: pa.Table) -> dict[str, np.ndarray]:
+    """The signals (N,) that training recorded over the pool, by name."""
     names = [name for name in table.column_names if name in SIGNALS]
     columns = {name: table.column(name) for name in names if table.num_rows and not table.column(name).null_count}
-    return Model(read_card(), read_weights(), {name: numbers(column) for name, column in columns.items()})
+    return {name: numbers(column) for name, column in columns.items()}
 
 
 def read_inputs(named: Collection[str], params: Params, labeled: Labeled, targets: Targets) -> Inputs:
@@ -172,7 +190,7 @@ def read_targets(asked: Targets, pool: Pool, params: Params) -> np.ndarray:
     """Samples (M, width) that stand for what the model will meet, drawn by id and seed."""
     ids, features = pool.ids, pool.features
     if asked.folder != layout.POOL:
-        parts = _parts(asked.folder, "target part", _ADD_TARGETS, params)
+        parts = parts_in(asked.folder, "target part", _ADD_TARGETS, params)
         ids = np.concatenate([column_of_ids(part.table, part.where) for part in parts.values()])
         features = np.concatenate([pool.encoded(part) for part in parts.values()])
     keys = mixed_keys(id_hashes(ids), asked.seed)

@@ -33,12 +33,14 @@ class Campaign:
 class Data:
     """How samples become numbers: images from files ``image_size`` pixels square, texts ``text_features`` n-grams.
 
-    ``encoder`` null, or a frozen network that turns texts or images into embeddings.
+    ``encoder`` null, or a frozen network that turns texts or images into embeddings. Pool samples
+    within ``copy_radius`` of an evaluation sample are never asked.
     """
 
     encoder: str | None = None
     image_size: int = 32
     text_features: int = 4096
+    copy_radius: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,7 @@ _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "campaign.seed": registry.Range(0, 2**63 - 1),
     "campaign.threads": registry.Range(1, 1024),
     "data.image_size": registry.Range(4, 1024),
+    "data.copy_radius": registry.Range(0, None),
     "data.text_features": registry.Range(64, 2**20),
     "train.augment": registry.OneOf(("none", "shift", "shift_flip")),
     "train.epochs": registry.Range(1, None),

@@ -117,9 +117,19 @@ def pinned_manifests() -> str | None:
 
 def present_manifests() -> str:
     """The same of the folder as it is now."""
-    folder = Path(layout.MANIFESTS)
+    return folder_hash(digests_of(Path(layout.MANIFESTS)))
+
+
+def digest_of(path: Path) -> str:
+    """MD5 of a file, as DVC keeps it."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def digests_of(folder: Path) -> dict[str, str]:
+    """MD5 of every file of a folder, by path within it."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return folder_hash({path.relative_to(folder).as_posix(): _md5(path.read_bytes()) for path in files})
+    return {path.relative_to(folder).as_posix(): digest_of(path) for path in files}
 
 
 def _remembered_round_at(commit: str) -> PastRound | None:

@@ -6,6 +6,7 @@ from al_plugin import campaign, layout, store
 from al_plugin.aside import beside_training
 from al_plugin.config import Params
 from al_plugin.rounds import seeds
+from al_plugin.rounds.copies import eval_copies
 from al_plugin.rounds.train import train
 from al_plugin.stage import run
 from al_plugin.strategies import recipes, registry
@@ -21,12 +22,17 @@ def train_model(params: Params) -> None:
     evaluation, knobs = campaign.read_evaluation(params, pool), params.knobs_of(strategy)
     with beside_training(params.train.checkpoint_every) as aside:
         trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside)
+        copies = eval_copies(pool, evaluation, params.data.copy_radius)
+        if copies["sample_ids"]:
+            print(f"train: {len(copies['sample_ids'])} samples of the pool are (nearly) in data/eval: never asked")
+        store.write_json(layout.EVAL_COPIES, copies)
         store.write_bytes(layout.WEIGHTS, save(dict(trained.weights)))
         store.write_json(layout.CARD, trained.card)
         store.write_table(layout.FORGETTING, trained.forgetting)
         store.write_table(layout.POOL_DYNAMICS, trained.dynamics)
         store.write_json(layout.TRAIN_METRICS, trained.metrics)
         store.write_bytes(layout.TRAINING_CURVE, store.csv_text(trained.curve))
+        store.write_bytes(layout.CONFUSION, store.csv_text(trained.confusion))
 
 
 if __name__ == "__main__":

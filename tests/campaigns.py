@@ -14,7 +14,7 @@ from conftest import CLASSES, commit
 from al_plugin import commands, layout, store, template
 from al_plugin.data.pool import sample_table
 
-Writer = Callable[[Path, list[str], np.ndarray, np.random.Generator, bool], None]
+Writer = Callable[..., None]
 
 
 def ids_and_labels(ids: list[str], which: np.ndarray, *, labeled: bool) -> dict[str, pa.Array]:
@@ -22,20 +22,20 @@ def ids_and_labels(ids: list[str], which: np.ndarray, *, labeled: bool) -> dict[
     return columns | ({"label": pa.array([CLASSES[c] for c in which])} if labeled else {})
 
 
-def vectors(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Generator, labeled: bool) -> None:
+def vectors(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Generator, *, labeled: bool) -> None:
     centers = np.array([[0, 0, 0, 0], [4, 0, 4, 0], [0, 4, 0, 4]], dtype=float)
     features = centers[which] + rng.normal(size=(len(ids), 4))
     names = [CLASSES[c] for c in which] if labeled else None
     store.write_table(folder / "part-00000.parquet", sample_table(ids, features, names))
 
 
-def embeddings(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Generator, labeled: bool) -> None:
+def embeddings(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Generator, *, labeled: bool) -> None:
     values = (np.eye(3, 6)[which] * 3 + rng.normal(size=(len(ids), 6))).astype(np.float16)
     store.write_table(folder / "part-00000.parquet", pa.table(ids_and_labels(ids, which, labeled=labeled)))
     store.write_array(folder / "part-00000.npy", values)
 
 
-def texts(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Generator, labeled: bool) -> None:
+def texts(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Generator, *, labeled: bool) -> None:
     topics = (
         ["goal", "match", "team", "league"],
         ["stock", "market", "price", "bank"],
@@ -47,7 +47,7 @@ def texts(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Genera
     store.write_table(folder / "part-00000.parquet", pa.table(columns))
 
 
-def tables(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Generator, labeled: bool) -> None:
+def tables(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Generator, *, labeled: bool) -> None:
     size = [None if rng.random() < 0.1 else float(c + 0.4 * rng.normal()) for c in which]
     color = [None if rng.random() < 0.1 else ("red", "green", "blue")[(c + (rng.random() < 0.1)) % 3] for c in which]
     columns = ids_and_labels(ids, which, labeled=labeled)
@@ -63,7 +63,7 @@ def pictures(which: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return out.astype(np.uint8)
 
 
-def image_files(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Generator, labeled: bool) -> None:
+def image_files(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Generator, *, labeled: bool) -> None:
     from PIL import Image
 
     uris = [f"images/{sample}.png" for sample in ids]
@@ -75,7 +75,7 @@ def image_files(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.
     store.write_table(folder / "part-00000.parquet", pa.table(columns))
 
 
-def image_arrays(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Generator, labeled: bool) -> None:
+def image_arrays(folder: Path, ids: list[str], which: np.ndarray, rng: np.random.Generator, *, labeled: bool) -> None:
     store.write_table(folder / "part-00000.parquet", pa.table(ids_and_labels(ids, which, labeled=labeled)))
     store.write_array(folder / "part-00000.npy", pictures(which, rng))
 
@@ -101,7 +101,7 @@ def start(root: Path, kind: str, **changes: str) -> Path:
     for folder, prefix, size in ((layout.POOL, "s", 90), (layout.EVAL, "e", 45)):
         which = np.arange(size) % 3
         ids = [f"{prefix}-{i:03d}" for i in range(size)]
-        KINDS[kind](root / folder, ids, which, rng, folder == layout.EVAL)
+        KINDS[kind](root / folder, ids, which, rng, labeled=folder == layout.EVAL)
     rows = "".join(f"s-{i:03d},{CLASSES[i % 3]}\n" for i in range(90))
     store.write_bytes(root / layout.ORACLE, f"sample_id,label\n{rows}".encode())
     commit(root, "Start")

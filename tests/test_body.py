@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from torch import nn
 
 from al_plugin.errors import AlError
@@ -254,3 +255,14 @@ def test_batch_normalisation_of_one_sample_is_refused_in_one_line(labels, batch_
         load("train", "single").function(
             replace(task, features=task.features[:labels], labels=task.labels[:labels], batch_size=batch_size)
         )
+
+
+@pytest.mark.parametrize("size", [8, 12, 28, 31])
+def test_the_network_of_the_documentation(size, tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "models.md").read_text()
+    code = text.split("<!-- tested: network -->", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
+    (tmp_path / "documented_networks.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    network = own("documented_networks:Net", (1, size, size), 5, dropout=0.1)
+    assert network.eval()(torch.randn(3, size * size)).shape == (3, 5)

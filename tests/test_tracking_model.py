@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import mlflow
@@ -10,12 +11,15 @@ import pandas as pd
 import pytest
 import torch
 import tracking_server as rounds
+from campaigns import KINDS
 from mlflow.exceptions import MlflowException
 from safetensors.numpy import load_file
 
 from al_plugin import layout
+from al_plugin.data.forms.form import Settings, encode, fit, to_json
 from al_plugin.models.restore import model_signals
 from al_plugin.models.task import Body, TrainingTask
+from al_plugin.parts import read_parts
 from al_plugin.strategies import registry
 from al_plugin.tracking import artifacts, model, place, record, served, session, tell
 
@@ -189,6 +193,34 @@ def test_every_kind_of_model_and_network_is_served_as_the_pipeline_computes_it(m
     fitted = registry.load("train", method).function(task)
     model = served.Served()
     model.classes, model.network, model.temperature = ["a", "b", "c"], dict(fitted.network), None
+    model.form = {"kind": "vector"}
     model.weights = {k: torch.from_numpy(v) for k, v in fitted.weights.items() if not k.startswith("proxy.")}
     expected = np.exp(model_signals({"network": fitted.network}, fitted.weights, pool)[0])
     np.testing.assert_allclose(model.predict(None, pool).to_numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["texts", "tables", "image_files"])
+def test_samples_are_served_as_the_pool_has_them(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    which, names = np.arange(30) % 3, [f"s-{i}" for i in range(30)]
+    KINDS[kind](tmp_path, names, which, np.random.default_rng(0), labeled=False)
+    (part,) = read_parts(str(tmp_path), "part", "").values()
+    form = fit([part], Settings(image_size=12, text_features=64))
+    rows = encode(form, part)
+    body = Body("mlp", form.shape, form.groups)
+    fitted = registry.load("train", "single").function(
+        TrainingTask(rows, which, rows, 3, 2, 8, 0.01, 0.01, 0, 1, 1, body=body)
+    )
+    model = served.Served()
+    model.classes, model.network, model.temperature = ["a", "b", "c"], dict(fitted.network), None
+    model.form = json.loads(json.dumps(to_json(form)))
+    model.weights = {k: torch.from_numpy(v) for k, v in fitted.weights.items()}
+    frame = part.table.to_pandas()
+    if kind == "image_files":
+        frame["image"] = [(tmp_path / uri).read_bytes() for uri in frame.pop("uri")]
+    expected = np.exp(model_signals({"network": fitted.network}, fitted.weights, rows)[0])
+    np.testing.assert_allclose(model.predict(None, frame).to_numpy(), expected, atol=1e-6)
+    with pytest.raises(MlflowException):
+        model.predict(None, frame.drop(columns=frame.columns[-1]))
+    monkeypatch.setitem(sys.modules, "al_plugin.data.forms.form", None)
+    with pytest.raises(MlflowException, match="al_plugin turns samples of kind"):
+        model.predict(None, frame)

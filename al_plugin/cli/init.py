@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CampaignError("the installed al-plugin lacks its templates", change="install it again")
     for path in template.write(root, name, classes):
         print(f"wrote {path}")
-    print("Next: put parquet files into data/pool (sample_id, features) and data/eval (also label), then")
+    print("Next: put parquet files into data/pool (sample_id; features, text, image, uri or the columns of a table)")
+    print("and data/eval (also label), then")
     print("  dvc add data/pool data/eval && git add . && git commit -m 'Start the campaign' && dvc repro")
     return 0

@@ -29,16 +29,18 @@ SCORES = pa.schema(
 
 # Rows per block of posterior samples; a multiple of the batch grid of models.forward.
 _BLOCK = 8192
+_BINS = 40
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The outputs of score: a table and the stored signals by pool part, signals without axis N, metrics."""
+    """The outputs of score: a table and the stored signals by pool part, signals without axis N, metrics, histogram."""
 
     tables: Mapping[str, pa.Table]
     signals: Mapping[str, Mapping[str, np.ndarray]]
     shared: Mapping[str, np.ndarray]
     metrics: dict[str, Any]
+    histogram: Mapping[str, list[float]]
 
 
 def score(
@@ -74,6 +76,7 @@ def score(
         signals=_by_part(pool, {name: signal for name, signal in stored.items() if _along(name) is not None}),
         shared={name: signal for name, signal in stored.items() if _along(name) is None},
         metrics=_metrics(values, log_probs, model.card["round"]),
+        histogram=_histogram(values),
     )
 
 
@@ -174,6 +177,15 @@ def _tables(pool: Pool, values: Floats | None, log_probs: Floats | None, classes
         tables[name] = table.slice(start, rows).combine_chunks()
         start += rows
     return tables
+
+
+def _histogram(values: Floats | None) -> dict[str, list[float]]:
+    """Samples by score, in bins of equal width named by their middle; none without a finite score."""
+    finite = np.empty(0) if values is None else values[np.isfinite(values)]
+    if not len(finite):
+        return {"score": [], "samples": []}
+    counts, edges = np.histogram(finite, bins=_BINS)
+    return {"score": ((edges[:-1] + edges[1:]) / 2).tolist(), "samples": counts.tolist()}
 
 
 def _metrics(values: Floats | None, log_probs: Floats | None, round_number: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Recipes: the field's names for a (train, score, select) triple, and what ``auto`` stands for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from al_plugin.errors import ParamsError, StrategyError, near
 from al_plugin.signals import SIGNALS
@@ -9,6 +9,9 @@ from al_plugin.strategies import registry
 
 # Fewer labels per class than this and no score of a model is trusted (methods.md, section 4).
 COLD_START_LABELS_PER_CLASS = 5
+# From here on a ranked list is redundant (Citovsky et al. 2021), and so it is where copies abound.
+LARGE_QUERY = 1000
+REDUNDANT = 0.2
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,45 @@ RECIPES: Mapping[str, Triple] = {
 }
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a campaign: labels of each class, and, where it was looked at, what the pool is like.
+
+    ``n`` samples per query, ``near_duplicates`` the share of the pool with a near copy in it.
+    """
+
+    labels_per_class: Sequence[int]
+    n: int | None = None
+    near_duplicates: float | None = None
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A recipe and the fact that it follows from."""
+
+    recipe: str
+    reason: str
+
+
+def suited(facts: Facts) -> Advice:
+    """The recipe for a regime (the only place that says so): `auto` asks with the labels alone.
+
+    TypiClust while a class is unseen or there are fewer than 5 C labels, else Cluster-Margin for queries of
+    1,000 and more, BADGE where more than a fifth of the pool has a near copy, and margin otherwise.
+    """
+    counts = facts.labels_per_class
+    total, unseen = sum(counts), sum(count == 0 for count in counts)
+    needed = COLD_START_LABELS_PER_CLASS * len(counts)
+    if total < needed or unseen:
+        return Advice("typiclust", f"cold start, {total} labels ({needed} wanted), {unseen} classes unseen")
+    if facts.n is not None and facts.n >= LARGE_QUERY:
+        return Advice("cluster_margin", f"queries of {facts.n}: a ranked list of so many repeats itself")
+    if facts.near_duplicates is not None and facts.near_duplicates > REDUNDANT:
+        share = f"{facts.near_duplicates:.0%}"
+        return Advice("badge", f"{share} of the pool has a near copy: a ranked list asks for both")
+    return Advice("margin", f"margin, {total} labels and every class seen")
+
+
 def resolve(recipe: str, overrides: Mapping[str, str | None], labels_per_class: Sequence[int]) -> Triple:
     """The triple of a round: the recipe's parts, each replaced where params.yaml names another.
 
@@ -104,12 +146,8 @@ def resolve(recipe: str, overrides: Mapping[str, str | None], labels_per_class: 
 
 
 def _automatic(labels_per_class: Sequence[int]) -> Triple:
-    total, unseen = sum(labels_per_class), sum(count == 0 for count in labels_per_class)
-    needed = COLD_START_LABELS_PER_CLASS * len(labels_per_class)
-    if total < needed or unseen:
-        why = f"auto: cold start, {total} labels ({needed} wanted), {unseen} classes unseen"
-        return Triple("single", "margin", "typiclust", why)
-    return Triple("single", "margin", "top", f"auto: margin, {total} labels and every class seen")
+    advice = suited(Facts(labels_per_class))
+    return replace(RECIPES[advice.recipe], reason=f"auto: {advice.reason}")
 
 
 def check_pairing(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from al_plugin.tracking.record import Record
 
 _LONGEST_CAUSE = 300
+_LATER = "the round is complete, `al track` tells it later"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def tell(params: "Params", *, root: str | Path = ".", home: str | Path | None = 
     told = record.read(params, Path(root), Path(home or root))
     trouble = probe.trouble(where.shown) if where.is_http else ""
     if trouble:
-        return _unreachable(params, where, trouble)
+        return unreachable(params, where, trouble, _LATER)
     try:
         return _converse(params, where, told)
     except AlError:
@@ -49,7 +50,7 @@ def tell(params: "Params", *, root: str | Path = ".", home: str | Path | None = 
     except Exception as error:  # noqa: BLE001
         # Requests, sqlalchemy, boto, ...: a server, database or artifact store can raise anything,
         # and none of it may fail a round.
-        return _unreachable(params, where, _in_one_line(error))
+        return unreachable(params, where, in_one_line(error), _LATER)
 
 
 def _converse(params: "Params", where: "Place", told: "Record") -> Told:
@@ -66,15 +67,17 @@ def _converse(params: "Params", where: "Place", told: "Record") -> Told:
     return Told("already", f"MLflow was told of round {told.number} before, as {name}", link)
 
 
-def _unreachable(params: "Params", where: "Place", trouble: str) -> Told:
+def unreachable(params: "Params", where: "Place", trouble: str, later: str) -> Told:
+    """The answer where MLflow has none, with what the reader may do ``later``; TrackingError if it is required."""
     from al_plugin.tracking.place import without_password
 
     found = f"MLflow at {where.shown} could not be told ({without_password(trouble)})"
     if params.tracking.required:
         raise TrackingError(found, change="start it, correct tracking.uri, or set tracking.required to false")
-    return Told("unreachable", f"{found}; the round is complete, `al track` tells it later")
+    return Told("unreachable", f"{found}; {later}")
 
 
-def _in_one_line(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
+    """Kind and first line of an exception."""
     lines = str(error).strip().splitlines() or ["no reason given"]
     return f"{type(error).__name__}: {lines[0][:_LONGEST_CAUSE]}"

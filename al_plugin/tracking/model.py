@@ -4,8 +4,10 @@ import contextlib
 import io
 import shutil
 import tempfile
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient, pyfunc, register_model
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
@@ -85,7 +87,7 @@ def _save(record: Record, logged: LoggedModel, run_id: str, folder: Path) -> Non
         path=str(folder / "model"),
         python_model=str(_SERVED),
         artifacts=copies,
-        pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in _NEEDS],
+        pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in _needs(record.card)],
         signature=ModelSignature(outputs=Schema([ColSpec("float", name) for name in record.card["classes"]])),
         mlflow_model=Model(
             artifact_path=logged.artifact_location,
@@ -94,6 +96,11 @@ def _save(record: Record, logged: LoggedModel, run_id: str, folder: Path) -> Non
             run_id=run_id,
         ),
     )
+
+
+def _needs(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """Packages that predicting takes; al-plugin where samples are more than numbers."""
+    return _NEEDS if card.get("form", {}).get("kind", "vector") == "vector" else (*_NEEDS, "al-plugin")
 
 
 def _challenging_round(client: MlflowClient, name: str) -> int:

@@ -54,7 +54,7 @@ def experiment(name: str, artifact_folder: Path | None) -> str:
 
 def tell(experiment_id: str, record: Record, *, register: bool) -> tuple[bool, str]:
     """Tell of the round unless it was told; whether it was news, and the name of its run."""
-    known = _search(experiment_id, f"tags.`al.round_key` = '{record.key}'")
+    known = search(experiment_id, f"tags.`al.round_key` = '{record.key}'")
     for run in known:
         if run.data.tags.get(COMPLETE) == "true" and run.info.status == "FINISHED":
             return False, str(run.info.run_name)
@@ -66,7 +66,7 @@ def tell(experiment_id: str, record: Record, *, register: bool) -> tuple[bool, s
     return True, record.name
 
 
-def _search(experiment_id: str, condition: str) -> list[Run]:
+def search(experiment_id: str, condition: str) -> list[Run]:
     """Runs that are not deleted, oldest first."""
     client, page = MlflowClient(), None
     found: list[Run] = []
@@ -84,7 +84,7 @@ def _parent(experiment_id: str, campaign: str) -> Run:
     """The campaign's run. Ended at once, so that it never shows a clock that runs for ever."""
     tags = {"al.kind": "campaign", "al.campaign": campaign}
     condition = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-    found = _search(experiment_id, condition)
+    found = search(experiment_id, condition)
     if found:
         return found[0]
     with mlflow.start_run(run_name=campaign, experiment_id=experiment_id, tags=tags) as active:
@@ -157,7 +157,7 @@ def _tell_parent(experiment_id: str, parent: Run, child: Run, record: Record) ->
             Metric(f"campaign/{name}", value, child.info.start_time, record.labels)
             for name, value in record.campaign_metrics.items()
         ]
-    siblings = _search(experiment_id, f"tags.`al.kind` = 'round' and tags.`al.campaign` = '{record.campaign}'")
+    siblings = search(experiment_id, f"tags.`al.kind` = 'round' and tags.`al.campaign` = '{record.campaign}'")
     rounds = [
         (run.data.tags, _round_metrics(run))
         for run in siblings

@@ -22,9 +22,11 @@ _BATCH = 1024
 class Served(PythonModel):
     """Class probabilities from features.
 
-    Takes a frame with one number per column in the order of training, a frame with a column
-    ``features`` of lists (as the pool has it), or an array (B, width), of any float type. Gives a
-    frame (B, C) of probabilities, float32, one column per class, with the index of a frame taken.
+    Takes a frame as the pool is: a column ``features`` of lists, ``text``, ``image`` (bytes of image
+    files) or the columns of a table; or numbers as the network takes them, a frame with one per column
+    or an array (B, width) of any float type. Texts, images and tables need al_plugin where the model is
+    loaded; numbers do not. Gives a frame (B, C) of probabilities, float32, one column per class, with
+    the index of a frame taken.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -34,6 +36,7 @@ class Served(PythonModel):
         card = json.loads(Path(context.artifacts["card"]).read_text("utf-8"))
         self.classes: list[str] = card["classes"]
         self.network: dict[str, Any] = card["network"]
+        self.form: dict[str, Any] = card.get("form", {"kind": "vector"})
         self.temperature: float | None = card.get("calibration_temperature")
         loaded: dict[str, Any] = load_file(context.artifacts["weights"])
         # A proxy beside the model chose what to label; it is not the model.
@@ -41,10 +44,37 @@ class Served(PythonModel):
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """Probabilities of every class, the same for the same rows each time."""
-        features = _features(model_input, len(_members(self.weights)[0]["mean"]))
+        given = _encoded(self.form, model_input) if _is_raw(self.form, model_input) else model_input
+        features = _features(given, len(_members(self.weights)[0]["mean"]))
         log_probs = _tempered(_log_probs(self.weights, self.network, features), self.temperature)
         index = model_input.index if isinstance(model_input, pd.DataFrame) else None
         return pd.DataFrame(np.exp(log_probs), columns=self.classes, index=index)
+
+
+def _is_raw(form: dict[str, Any], given: Any) -> bool:
+    """Whether the samples are as the pool has them, and not numbers yet."""
+    if not isinstance(given, pd.DataFrame) or form["kind"] == "vector":
+        return False
+    named = {"text": ["text"], "image": ["image"]}
+    columns = named.get(form["kind"]) or [column["name"] for column in form["details"]["columns"]]
+    return set(columns) <= set(given.columns)
+
+
+def _encoded(form: dict[str, Any], given: pd.DataFrame) -> np.ndarray:
+    """The samples as numbers, as al_plugin made those of the pool."""
+    import pyarrow as pa
+
+    try:
+        from al_plugin.data.forms.form import Part, encode, from_json
+        from al_plugin.errors import DataError
+    except ImportError as error:
+        raise MlflowException.invalid_parameter_value(
+            f"al_plugin turns samples of kind {form['kind']} into numbers and is not installed here ({error})"
+        ) from error
+    try:
+        return encode(from_json(form), Part(pa.Table.from_pandas(given, preserve_index=False), "the input"))
+    except DataError as error:
+        raise MlflowException.invalid_parameter_value(str(error)) from error
 
 
 def _features(given: Any, width: int) -> np.ndarray:
