@@ -55,11 +55,12 @@ def past_rounds() -> dict[int, PastRound]:
 def current_round() -> PastRound | None:
     """The round in the working tree, committed or not, or None where `dvc repro` has not finished it."""
     path = Path(layout.DVC_LOCK)
-    if not path.is_file() or pinned_manifests() != present_manifests():
-        return None
-    lock = read_yaml(path.read_bytes(), layout.DVC_LOCK)
-    stages = (lock or {}).get("stages", {})
+    lock: dict[str, Any] = (read_yaml(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else None) or {}
+    stages = lock.get("stages", {})
     if not set(_LOOP) <= set(stages) or not _whole(stages):
+        return None
+    pinned = {entry["path"]: entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
+    if pinned.get(layout.MANIFESTS) != present_manifests():
         return None
     numbers = [name for name in Path(layout.MANIFESTS).glob("round_*") if name.is_dir()]
     return PastRound(len(numbers), "", lock)
@@ -77,7 +78,11 @@ def read_folder(past: PastRound, path: str, suffix: str) -> dict[str, bytes] | N
     listing = None if digest is None or not digest.endswith(".dir") else _cached(past, digest)
     if listing is None:
         return None
-    names = {entry["relpath"]: entry["md5"] for entry in json.loads(listing) if entry["relpath"].endswith(suffix)}
+    try:
+        entries = json.loads(listing)
+    except ValueError:
+        return None  # damaged
+    names = {entry["relpath"]: entry["md5"] for entry in entries if entry["relpath"].endswith(suffix)}
     contents = {name: _cached(past, names[name]) for name in sorted(names)}
     found = {name: content for name, content in contents.items() if content is not None}
     return found if len(found) == len(names) else None

@@ -52,6 +52,7 @@ def verdict(
             evaluation=_evaluation_size(),
             random_curve=None if random_curve is None else read_curve(random_curve),
         ),
+        unread=tuple(sorted(rounds.keys() - {fact.number for fact in facts})),
     )
 
 
@@ -79,10 +80,9 @@ def _facts(rounds: Mapping[int, PastRound], params: Params) -> list[Facts]:
     truth = _labels(rounds[max(rounds)]) if rounds else None
     money = _money(rounds[max(rounds)]) if rounds else {}
     for number, past in rounds.items():
-        metrics = history.read_output(past, layout.TRAIN_METRICS)
-        if metrics is None:
+        trained = _metrics(past)
+        if trained is None:
             continue
-        trained = json.loads(metrics)
         query = _query(number + 1)
         seen = _seen(past, rounds.get(number - 1), query, classes)
         found.append(
@@ -101,6 +101,22 @@ def _facts(rounds: Mapping[int, PastRound], params: Params) -> list[Facts]:
                 missing=seen.missing,
             )
         )
+    return found
+
+
+def _metrics(past: PastRound) -> dict[str, Any] | None:
+    """What train measured in the round, or None where it is not cached; DataError where it is damaged."""
+    content = history.read_output(past, layout.TRAIN_METRICS)
+    if content is None:
+        return None
+    try:
+        found: dict[str, Any] = json.loads(content)
+        int(found["labels"])
+    except (ValueError, TypeError, KeyError):
+        raise DataError(
+            f"{layout.TRAIN_METRICS} of round {past.number} is damaged in this machine's DVC cache",
+            change="delete it there and run dvc fetch --all-commits",
+        ) from None
     return found
 
 

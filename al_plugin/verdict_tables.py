@@ -83,11 +83,18 @@ def columns(content: bytes | None, names: Sequence[str]) -> list[list[Any]] | No
     """Columns of a parquet file as lists, or None without content; DataError where it is none."""
     if content is None:
         return None
-    try:
-        table = pq.ParquetFile(pa.py_buffer(content)).read(columns=list(names))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"a cached table is not a readable parquet file ({error})", change="run dvc fetch") from error
+    table = _table(content, list(names))
     return [table.column(name).to_pylist() for name in names]
+
+
+def _table(content: bytes, names: list[str] | None = None) -> pa.Table:
+    try:
+        return pq.ParquetFile(pa.py_buffer(content)).read(columns=names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"a table in this machine's DVC cache is damaged ({error})",
+            change="delete it there and run dvc fetch --all-commits",
+        ) from error
 
 
 def _scores(past: PastRound) -> pa.Table | None:
@@ -95,7 +102,7 @@ def _scores(past: PastRound) -> pa.Table | None:
     parts = history.read_folder(past, layout.SCORES, ".parquet")
     if not parts:
         return None
-    return pa.concat_tables(pq.ParquetFile(pa.py_buffer(content)).read() for content in parts.values())
+    return pa.concat_tables(_table(content) for content in parts.values())
 
 
 def _outside(ids: pa.Array, others: set[str]) -> np.ndarray:

@@ -164,7 +164,34 @@ def test_lure_is_unbiased_and_its_interval_holds_in_simulation() -> None:
     assert abs(values.mean() - truth) < 4 * error
     assert np.mean(naive) - truth > 0.2
     held = np.mean([one.low <= truth <= one.high for one in found])
-    assert held >= 0.9
+    assert held >= 0.93
+
+
+def test_no_error_seen_is_not_no_error() -> None:
+    """Sixty right predictions of 400 even draws: Wilson's upper end, corrected for the finite pool."""
+    even = 1.0 / (400 - np.arange(60))
+    found = lure.lure(np.zeros(60), even, 400)
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert found.high == pytest.approx(wilson(0, 60, effective=effective_size(60, 400)).high)
+    uneven = lure.sequential_probabilities(np.linspace(0, 3, 400), np.arange(399, 339, -1))
+    assert lure.lure(np.zeros(60), uneven, 400).high > found.high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2, 0.5])
+@pytest.mark.parametrize("pull", [-1.0, 0.0, 1.0, 2.0])
+def test_coverage_of_lure(rate: float, pull: float) -> None:
+    """Draws that seek errors, or shun them; 1,000 queries of 50 from 600."""
+    rng = np.random.default_rng(6)
+    losses = (np.arange(600) < 600 * rate).astype(float)
+    log_weights = pull * losses + rng.normal(scale=0.7, size=600)
+    held = 0
+    for _ in range(1000):
+        order = np.argsort(-(log_weights + rng.gumbel(size=600)))[:50]
+        found = lure.lure(losses[order], lure.sequential_probabilities(log_weights, order), 600)
+        held += found.low <= rate <= found.high
+    print(f"rate={rate} pull={pull}: {held / 1000:.3f}")
+    assert held / 1000 >= 0.9
 
 
 @pytest.mark.parametrize("name", ["power", "softmax", "softrank"])

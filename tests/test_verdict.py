@@ -17,6 +17,7 @@ from al_plugin import commands, history, layout
 from al_plugin.config import read_params
 from al_plugin.math.intervals import Estimate, Refused
 from al_plugin.rounds.judge import Verdict
+from al_plugin.tracking import record
 from al_plugin.verdict import verdict
 
 TRUTH = {f"s-{i:05d}": CLASSES[i % 3] for i in range(5000)}
@@ -347,3 +348,56 @@ def test_a_rewritten_branch_is_read_anew(past: Path) -> None:
     found = verdict(params()).rounds
     assert [fact.labels for fact in found] == [0, 30, 60, 90, 120, 150, 180]
     assert all(new != old for new, old in zip([fact.uncertainty for fact in found][1:], first[1:], strict=True))
+
+
+def test_mlflow_is_told_what_only_the_rounds_before_can_say(past: Path) -> None:
+    """Flat finite numbers; none for another round than the one in the working tree, or outside of it."""
+    told = record._judged(params(), past, past, 6)
+    found = verdict(params())
+    assert told["kappa"] == found.rounds[-1].kappa
+    assert told["control_accuracy"] == found.pool_accuracy.value
+    assert told["control_low"] < told["control_accuracy"] < told["control_high"]
+    assert told["forecast_low"] < told["forecast"] < told["forecast_high"]
+    assert told["stop"] == 0.0
+    assert record._judged(params(), past, past, 5) == {}
+    assert record._judged(params(), past.parent, past.parent, 6) == {}
+
+
+def test_a_clone_reads_past_rounds_from_the_cache_of_its_home(
+    past: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `al track --all` tells old rounds: the clone's own cache holds its round at most."""
+    here = record._judged(params(), past, past, 6)
+    commands.git("clone", "--quiet", str(past), str(tmp_path / "clone"))
+    shutil.copytree(past / layout.EVAL, tmp_path / "clone" / layout.EVAL)
+    monkeypatch.chdir(tmp_path / "clone")
+    history.cache_folder.cache_clear()
+    assert record._judged(params(), Path.cwd(), Path.cwd(), 6) == {}
+    assert record._judged(params(), Path.cwd(), past, 6) == here
+
+
+@pytest.mark.parametrize("path", [layout.TRAIN_METRICS, layout.LABELED, "part"])
+def test_a_damaged_past_is_one_line_and_never_fails_the_telling(
+    path: str, past: Path, capsys: pytest.CaptureFixture
+) -> None:
+    outputs = history.past_rounds()[6].outputs()
+    digest = outputs.get(path)
+    if digest is None:
+        scores = outputs[layout.SCORES]
+        digest = json.loads(Path(".dvc/cache/files/md5", scores[:2], scores[2:]).read_text())[0]["md5"]
+    Path(".dvc/cache/files/md5", digest[:2], digest[2:]).write_text("{ not json")
+    assert record._judged(params(), past, past, 6) == {}
+    assert al("verdict") == 1
+    said = capsys.readouterr().err
+    assert "damaged" in said
+    assert said.count("\n") == 1
+
+
+def test_rounds_without_metrics_are_told(past: Path, capsys: pytest.CaptureFixture) -> None:
+    digest = history.past_rounds()[3].outputs()[layout.TRAIN_METRICS]
+    Path(".dvc/cache/files/md5", digest[:2], digest[2:]).unlink()
+    found = verdict(params())
+    assert found.unread == (3,)
+    assert [fact.number for fact in found.rounds] == [0, 1, 2, 4, 5, 6]
+    assert al("verdict") == 0
+    assert "metrics of rounds 3 are not in this machine's DVC cache" in capsys.readouterr().out

@@ -76,9 +76,13 @@ def lines(found: Verdict) -> Iterator[str]:
     yield f"  advice                   {found.advice}"
     if found.money:
         yield f"money     {sum(found.money.values()):g} in {len(found.money)} rounds"
-    unread = [one for one in found.rounds if one.missing]
-    if unread:
-        yield f"not read  {unread[0].missing}; run dvc fetch --all-commits ({len(unread)} rounds)"
+    missing = [one.missing for one in found.rounds if one.missing]
+    if found.unread:
+        missing.insert(0, f"metrics of rounds {', '.join(map(str, found.unread))} are not in this machine's DVC cache")
+    for text in missing[:3]:
+        yield f"not read  {text}; run dvc fetch --all-commits"
+    if len(missing) > 3:
+        yield f"not read  {len(missing) - 3} more"
 
 
 def shown(found: Estimate | Refused, digits: int = 3) -> str:

@@ -5,13 +5,12 @@ q_m among those that are left. Then Σ v_m ℓ_m / M is an unbiased estimate of 
 Source: Farquhar, Gal, Rainforth (2021); Kossen, Farquhar, Gal, Rainforth (2021).
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from al_plugin.axes import FloatsN, Ints
-from al_plugin.math.intervals import Z95, Estimate, Refused
+from al_plugin.math.intervals import Estimate, Refused, effective_size, wilson
 
 # Fewest draws from which the spread of the terms is estimated.
 FEWEST = 10
@@ -33,11 +32,12 @@ def lure_weights(probabilities: Sequence[float] | FloatsN, population: int) -> F
 
 
 def lure(losses: FloatsN, probabilities: Sequence[float] | FloatsN, population: int) -> Estimate | Refused:
-    """Mean loss of the population (N) from losses (M,) in order of the draw, with a 95 % interval.
+    """Mean loss of the population (N) from losses (M,) in [0, 1] in order of the draw, with a 95 % interval.
 
     The estimate is a weighted mean Σ c_m A_m of A_m = ℓ_m / (N q_m) + Σ_{t<m} ℓ_t / N, each unbiased given
-    what was drawn before, with c_m = N (N-M) / (M (N-m) (N-m+1)). The interval is normal with variance
-    Σ c_m² (A_m - estimate)². Exact where all are drawn.
+    what was drawn before, with c_m = N (N-M) / (M (N-m) (N-m+1)); its variance is Σ c_m² (A_m - estimate)².
+    The interval is Wilson's at the size of an even draw of that variance, but no larger than Kish's
+    (Σv)² / Σv²: where every loss is the same the sample says nothing of its spread. Exact where all are drawn.
     """
     drawn = len(losses)
     q = np.asarray(probabilities, dtype=np.float64)
@@ -52,8 +52,14 @@ def lure(losses: FloatsN, probabilities: Sequence[float] | FloatsN, population: 
     share = population * (population - drawn) / (drawn * (population - m) * (population - m + 1.0))
     before = np.concatenate([[0.0], np.cumsum(losses)[:-1]])
     terms = losses / (population * q) + before / population
-    half = Z95 * math.sqrt(float((share**2 * (terms - value) ** 2).sum()) * drawn / (drawn - 1))
-    return Estimate(value, value - half, value + half)
+    variance = float((share**2 * (terms - value) ** 2).sum()) * drawn / (drawn - 1)
+    p = min(max(value, 0.0), 1.0)
+    weights = lure_weights(q, population)
+    size = float(weights.sum() ** 2 / (weights**2).sum()) * effective_size(drawn, population) / drawn
+    if variance > 0:
+        size = min(size, p * (1.0 - p) / variance) if 0.0 < p < 1.0 else size
+    found = wilson(p * size, size)
+    return Estimate(value, found.low, found.high)
 
 
 def sequential_probabilities(log_weights: FloatsN, drawn: Ints) -> FloatsN:

@@ -80,6 +80,7 @@ class Verdict:
     saved: Saved | Refused
     advice: str
     money: Mapping[str, float] = field(default_factory=dict)
+    unread: tuple[int, ...] = ()
     biased: Mapping[str, str] = field(default_factory=lambda: dict(BIASED))
 
     def numbers(self) -> dict[str, float | None]:
@@ -115,8 +116,8 @@ def _ends(name: str, value: str, found: Answer) -> dict[str, float | None]:
     return {f"{name}_{value}".rstrip("_"): found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
-def judge(facts: Sequence[Facts], asked: Asked) -> Verdict:
-    """The verdict on a campaign from its rounds, oldest first, at least one."""
+def judge(facts: Sequence[Facts], asked: Asked, unread: Sequence[int] = ()) -> Verdict:
+    """The verdict on a campaign from its rounds, oldest first, at least one; ``unread`` rounds have no metrics."""
     last = facts[-1]
     measured = [fact for fact in facts if fact.accuracy is not None and fact.labels]
     curve = [float(fact.labels) for fact in measured], [float(fact.accuracy or 0.0) for fact in measured]
@@ -148,6 +149,7 @@ def judge(facts: Sequence[Facts], asked: Asked) -> Verdict:
         saved=saved,
         advice=_advice(saved),
         money=money,
+        unread=tuple(unread),
     )
 
 
