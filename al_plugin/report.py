@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from al_plugin import __version__, history, layout, ledger, past, store
+from al_plugin import __version__, campaign, history, layout, ledger, past, store
 from al_plugin.axes import Ints
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Model
@@ -29,8 +28,6 @@ from al_plugin.strategies import recipes
 _REPRO = "run dvc repro"
 _HARDEST = 15
 _REFUSED = 50
-# Columns of a pool part that are shown in another way, or are no matter of a person.
-_NOT_CELLS = frozenset(("sample_id", "features", "text", "image", "label"))
 _LONG = 200
 
 
@@ -78,7 +75,8 @@ def contents(one: Round, verdict: Mapping[str, Any] | None = None, thumb: page.T
     explanation = explain(
         one.pool, one.labeled, one.model, one.board, one.stored, one.query, excluded, one.params.campaign.seed, classes
     )
-    shown = [row.sample_id for row in one.query]
+    near = (other.sample_id for sample in explanation.samples for other in sample.neighbours)
+    shown = list(dict.fromkeys((*(row.sample_id for row in one.query), *near)))
     if thumb is None and _is_picture(one.pool):
         thumb = _thumbs(one.pool)
     return page.Content(
@@ -251,32 +249,10 @@ def _forgetting() -> page.Forgetting | None:
 
 
 def _shown(ids: Sequence[str]) -> dict[str, page.Shown]:
-    """Text and other columns of some samples, from the pool parts that hold them."""
-    wanted, found = set(ids), {}
-    for path in sorted(Path(layout.POOL).glob("*.parquet")):
-        columns = [
-            field
-            for field in pq.read_schema(path)
-            if field.name not in _NOT_CELLS and not pa.types.is_nested(field.type)
-        ]
-        names = [field.name for field in columns if not _is_bytes(field.type)]
-        text = [name for name in ("text",) if name in pq.read_schema(path).names]
-        if not names and not text:
-            continue
-        table = store.read_table(path, _REPRO, columns=["sample_id", *text, *names])
-        here = [i for i, sample in enumerate(table.column("sample_id").to_pylist()) if sample in wanted]
-        for row in table.take(here).to_pylist():
-            cells = {name: _said(row[name]) for name in names if row[name] is not None}
-            found[row["sample_id"]] = page.Shown(str(row.get("text") or ""), cells)
-    return found
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
-
-
-def _said(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)[:_LONG]
+    """Text and other columns of some samples, as people see them when they label."""
+    rows = campaign.read_shown(ids)
+    cells = [{name: value[:_LONG] for name, value in row.items() if value and name != "text"} for row in rows]
+    return {i: page.Shown(row.get("text", ""), own) for i, row, own in zip(ids, rows, cells, strict=True)}
 
 
 def _is_picture(pool: Pool) -> bool:

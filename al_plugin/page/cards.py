@@ -8,7 +8,7 @@ from al_plugin.page.html import Content as Part
 from al_plugin.page.html import Markup, details, table, tag
 from al_plugin.page.numbers import count, number, percent
 from al_plugin.page.sections import section
-from al_plugin.rounds.explain import Explained, Standing
+from al_plugin.rounds.explain import Explained, Neighbour, Standing
 
 CARDS = 60
 _ROWS = 1000
@@ -72,21 +72,21 @@ def _card(content: Content, one: Explained) -> Markup:
         parts.append(charts.shares(dict(one.probabilities)))
     parts.append(tag("ul", [tag("li", sentence) for sentence in one.why]))
     if one.neighbours:
-        near = [
-            tag(
-                "li",
-                _thumb(content, other.sample_id),
-                f"{other.label} ",
-                tag("span", f"({other.sample_id}, {number(other.distance)})", class_="muted"),
-            )
-            for other in one.neighbours
-        ]
+        near = [tag("li", _neighbour(content, other)) for other in one.neighbours]
         parts += [
             tag("p", "Nearest labelled samples, with their distance:", class_="muted"),
             tag("ul", near, class_="near"),
         ]
     parts.append(details("All measures", _measures(one)))
     return tag("li", parts, id=f"s-{row.rank}")
+
+
+def _neighbour(content: Content, other: Neighbour) -> list[Part]:
+    """Picture, label, and the beginning of the text of a labelled sample, with its id and distance."""
+    shown = content.shown.get(other.sample_id)
+    words = f"{_cut(shown.text)} " if shown is not None and shown.text else ""
+    where = tag("span", f"({other.sample_id}, {number(other.distance)})", class_="muted")
+    return [_thumb(content, other.sample_id), tag("strong", other.label), f" {words}", where]
 
 
 def _measures(one: Explained) -> list[Part]:

@@ -85,7 +85,7 @@ code,kbd{{font:.9em/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;ove
   margin:0 0 14px;list-style:none}}
 .cards>li{{border:1px solid var(--rule);border-radius:8px;padding:14px;min-width:0;scroll-margin-top:8px}}
 .cards>li:target{{border-color:var(--blue)}}
-.cards h3{{overflow-wrap:anywhere;margin-bottom:6px}}
+.cards h3{{overflow-wrap:anywhere;margin:0 0 6px}}
 .cards p,.cards ul{{margin:0 0 8px;font-size:.9rem}}
 .cards ul{{padding-left:18px}}
 .badge{{display:inline-block;font-size:.76rem;font-weight:600;border:1px solid currentColor;border-radius:99px;
