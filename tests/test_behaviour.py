@@ -119,16 +119,21 @@ def test_results_are_merged_by_item(tmp_path, capsys):
     behaviour.keep(path, "proxy", "fashion_mnist", {"rows": [2]})
     behaviour.keep(path, "proxy", "mnist", {"rows": [3]})
     assert json.loads(path.read_text())["items"] == {"proxy": {"mnist": {"rows": [3]}, "fashion_mnist": {"rows": [2]}}}
-    result = {"settings": {"seeds": 2}, "rows": [{"method": "a", "nll": [1.0, 2.0, 3.0], "ece": [1.0, 3.0]}], "seconds": 4}
+    result = {
+        "settings": {"seeds": 2},
+        "rows": [{"method": "a", "nll": [1.0, 2.0, 3.0], "ece": [1.0, 3.0]}],
+        "seconds": 4,
+    }
     behaviour.keep(tmp_path / "one.json", "proxy", "mnist", result)
     behaviour.show(tmp_path / "one.json")
     assert "| a | 2.000 [-0.484, 4.484] | 1.000, 3.000 |" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_all_items_run_on_digits():
-    """Every item through the command line; ceal's own labels are right, and few are forgotten of what is learned."""
-    command = [sys.executable, str(ROOT / "benchmarks/behaviour.py"), "--small"]
+def test_all_items_run_on_digits(tmp_path):
+    """Every item through the command line."""
+    out = str(tmp_path / "behaviour.json")
+    command = [sys.executable, str(ROOT / "benchmarks/behaviour.py"), "--small", "--out", out]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert all(f"\n{key}, digits: " in done.stdout for key in behaviour.ITEMS)
