@@ -4,9 +4,9 @@
     python benchmarks/behaviour.py --small [--only ITEM ...]
 
 FOLDER holds mnist.npz and fashion_mnist.npz (arrays X_train, y_train, X_test, y_test); ``--small`` takes
-scikit-learn's digits and seconds. Prints a table for each item and set; runs on images also go to
-results/behaviour.json, beside the items that are there already. Numbers in brackets are 95 % intervals over seeds,
-all arms of a comparison under the same seeds.
+scikit-learn's digits and seconds. Prints a table for each item and set, and puts it into results/behaviour.json
+beside those that are there already. Numbers in brackets are 95 % intervals over seeds, all arms of a comparison under
+the same seeds.
 """
 
 import argparse
@@ -140,7 +140,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="where the npz files are")
     parser.add_argument("--labels", nargs="+", type=int, help="which numbers of labels, where not all of the item's")
     parser.add_argument("--seeds", type=int, help="how many seeds, where not the item's own")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file of the runs on images")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file of the results")
     parser.add_argument("--show", action="store_true", help="print the tables of the JSON file, measure nothing")
     arguments = parser.parse_args()
     if arguments.show:
@@ -156,9 +156,8 @@ def main() -> int:
                     continue
                 result = run(key, data, settings)
                 print(said(key, name, result), flush=True)
-                if not arguments.small:
-                    of = f"{name}, {settings['labels']} labels" if "labels" in settings else name
-                    keep(arguments.out, key, of, result)
+                of = f"{name}, {settings['labels']} labels" if "labels" in settings else name
+                keep(arguments.out, key, of, result)
     return 0
 
 

@@ -130,9 +130,10 @@ def test_results_are_merged_by_item(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_all_items_run_on_digits():
-    """Every item through the command line; ceal's own labels are right, and few are forgotten of what is learned."""
-    command = [sys.executable, str(ROOT / "benchmarks/behaviour.py"), "--small"]
+def test_all_items_run_on_digits(tmp_path):
+    """Every item through the command line."""
+    out = str(tmp_path / "behaviour.json")
+    command = [sys.executable, str(ROOT / "benchmarks/behaviour.py"), "--small", "--out", out]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert all(f"\n{key}, digits: " in done.stdout for key in behaviour.ITEMS)

@@ -27,8 +27,8 @@ def semi_supervised(data: Images, *, seeds: int, labels: int, epochs: int) -> li
         for measure in MEASURES:
             rows[-1][f"single {measure}"] = float(np.mean([one["single"][measure] for one in found]))
             rows[-1][f"{measure} - single"] = [one[name][measure] - one["single"][measure] for one in found]
-        rows[-1]["pseudo"] = float(np.mean([one[name]["pseudo"] for one in found]))
-        rows[-1]["pseudo right"] = float(np.mean([one[name]["right"] for one in found]))
+        own, right = (float(np.mean([one[name][key] for one in found])) for key in ("pseudo", "right"))
+        rows[-1] |= {"pseudo": own, "pseudo right": right / own if own else "-"}
     return rows
 
 
@@ -41,9 +41,9 @@ def gains(drawn: Split, epochs: int) -> dict[str, dict[str, float]]:
         fitted: Fitted = registry.load("train", name).function(task)
         found[name] = evaluate(prediction(fitted, drawn), drawn.test_labels)
         at = fitted.pseudo_positions
-        found[name] |= {"pseudo": float(len(at)), "right": float("nan")}
+        found[name] |= {"pseudo": float(len(at)), "right": 0.0}
         if len(at):
             # ceal starts as the single network does, so these are its pseudo-labels.
             own = model_signals({"network": single.network}, single.weights, drawn.pool[at])[0].argmax(axis=1)
-            found[name]["right"] = float((own == drawn.truth[at]).mean())
+            found[name]["right"] = float((own == drawn.truth[at]).sum())
     return found
