@@ -136,4 +136,4 @@ def test_a_committee_is_served(name):
     features = np.random.default_rng(0).normal(size=(1100, 4)).astype(np.float32)
     served_weights = {key: torch.from_numpy(array) for key, array in fitted.weights.items()}
     expected, _ = model_signals({"network": fitted.network}, fitted.weights, features)
-    assert np.array_equal(served._log_probs(served_weights, features, 3), expected)
+    assert np.array_equal(served._log_probs(served_weights, dict(fitted.network), features), expected)

@@ -71,7 +71,7 @@ def test_the_target_is_served():
     features = np.random.default_rng(0).normal(size=(1100, 4)).astype(np.float32)
     tensors = {name: torch.from_numpy(array) for name, array in fitted.weights.items()}
     expected, _ = model_signals({"network": fitted.network}, fitted.weights, features)
-    assert np.array_equal(served._log_probs(tensors, features, 3), expected)
+    assert np.array_equal(served._log_probs(tensors, dict(fitted.network), features), expected)
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=2, max_size=30))

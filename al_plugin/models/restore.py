@@ -3,6 +3,7 @@
 ``card["network"]["kind"]`` says how the weights are to be read: ``mlp`` one network, ``ensemble``
 whole networks under ``members.k.``, ``split_head`` one trunk with heads under ``heads.k.``,
 ``variational`` means under the plain names and ``rho`` beside them (scale = log(1 + e^rho)),
+``swag`` the mean weights under the plain names, variances and deviations under ``swag.``,
 ``cosine`` one network whose embeddings have length 1 / temperature and whose head has no bias,
 ``proxy`` the target under the plain names and the network that scores in its place under ``proxy.``,
 ``estimator`` a classifier of scikit-learn's kind in skops' format, ``forest`` trees as arrays.
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from al_plugin.axes import Floats
+from al_plugin.math.swag import weight_draw
 from al_plugin.math.temperature import tempered
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 Weights = Mapping[str, np.ndarray]
 HEAD = ("head.weight", "head.bias")
+# Prefixes of what is no part of the network itself.
+_BESIDE = ("proxy.", "swag.")
 
 
 def members(card: Mapping[str, Any], weights: Weights) -> list[Weights]:
@@ -35,7 +39,7 @@ def members(card: Mapping[str, Any], weights: Weights) -> list[Weights]:
         trunk = {name: array for name, array in weights.items() if not name.startswith("heads.")}
         return [{**trunk, **_under(weights, f"heads.{k}.", "head.")} for k in range(int(network["members"]))]
     return [
-        {name: array for name, array in weights.items() if not name.endswith(".rho") and not name.startswith("proxy.")}
+        {name: array for name, array in weights.items() if not name.endswith(".rho") and not name.startswith(_BESIDE)}
     ]
 
 
@@ -52,7 +56,14 @@ def scorer(card: Mapping[str, Any], weights: Weights) -> tuple[Mapping[str, Any]
 def posterior_members(
     card: Mapping[str, Any], weights: Weights, passes: int, rng: np.random.Generator
 ) -> list[Weights]:
-    """The networks that stand for the posterior: a committee's members, or draws of variational weights."""
+    """The networks that stand for the posterior: a committee's members, or draws of all weights."""
+    if card["network"]["kind"] == "swag":
+        mean, variances, deviations = (
+            members(card, weights)[0],
+            _under(weights, "swag.variance."),
+            _under(weights, "swag.deviations."),
+        )
+        return [weight_draw(mean, variances, deviations, rng) for _ in range(passes)]
     if card["network"]["kind"] != "variational":
         return members(card, weights)
     means = members(card, weights)[0]
@@ -70,7 +81,7 @@ def posterior_members(
 
 def is_committee(card: Mapping[str, Any]) -> bool:
     """Whether posterior samples are whole networks rather than draws of the last layer."""
-    return card["network"]["kind"] in ("ensemble", "split_head", "variational", "forest")
+    return card["network"]["kind"] in ("ensemble", "split_head", "variational", "swag", "forest")
 
 
 def rebuild(card: Mapping[str, Any], weights: Weights) -> "Network":
