@@ -8,7 +8,7 @@ import numpy as np
 from al_plugin.axes import Floats
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Inputs, Model
-from al_plugin.math.moments import moments
+from al_plugin.math.moments import moments, scale_of, standardised
 from al_plugin.math.sampling import id_hashes, mixed_keys
 from al_plugin.models.posterior import dropout_heads, laplace_heads, mc_log_probs
 from al_plugin.models.probes import PROBES, probed
@@ -53,7 +53,8 @@ def provide(wanted: set[str], model: Model, inputs: Inputs, sampling: Sampling) 
     found: dict[str, np.ndarray] = {}
     posterior = None
     if "frozen_embeddings" in wanted:
-        found["frozen_embeddings"] = standardised(pool.features, pool.groups)
+        mean, deviation = moments(pool.features, pool.groups)
+        found["frozen_embeddings"] = standardised(pool.features, mean, scale_of(deviation)).astype(np.float32)
     if "sample_keys" in wanted:
         found["sample_keys"] = sample_keys(pool, sampling.seed, round_number, "scores")
     if "annotations" in wanted and inputs.annotations is not None:
@@ -100,14 +101,6 @@ def _posterior(
         lambda rows: mc_log_probs(embeddings[rows], heads),
         lambda features: mc_log_probs(model_signals(model.card, model.weights, features)[1], heads),
     )
-
-
-def standardised(features: Floats, groups: int) -> Floats:
-    """Features less their mean over their deviation (see ``moments``), float32; constant ones are 0."""
-    mean, deviation = moments(features, groups)
-    wide = features - mean
-    wide /= np.where(deviation > 0, deviation, 1.0)
-    return wide.astype(np.float32)
 
 
 def sample_keys(pool: Pool, seed: int, round_number: int, purpose: str) -> np.ndarray:
