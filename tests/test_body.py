@@ -16,7 +16,8 @@ from al_plugin.models.body import build, own
 from al_plugin.models.fit import seeded
 from al_plugin.models.forward import forward
 from al_plugin.models.posterior import dropout_heads, mc_log_probs
-from al_plugin.models.restore import model_signals, rebuild
+from al_plugin.models.rebuilt import rebuild
+from al_plugin.models.restore import model_signals
 from al_plugin.models.task import Body, TrainingTask
 from al_plugin.strategies.registry import load, names
 
