@@ -105,6 +105,10 @@ OWN_BODY = Body("own_networks:Net", SHAPE, 2)
 def test_every_training_method_takes_every_network_and_restores_it(name, body, repository):
     strategy = load("train", name)
     task = task_of(body)
+    if name == "swag" and body is OWN_BODY:
+        with pytest.raises(AlError, match="batch normalisation, whose statistics"):
+            strategy.function(task)
+        return
     fitted = strategy.function(task)
     again = strategy.function(task)
     assert {k: v.tobytes() for k, v in fitted.weights.items()} == {k: v.tobytes() for k, v in again.weights.items()}
