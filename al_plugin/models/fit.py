@@ -193,6 +193,6 @@ def _refuse_own_rate(options: Options) -> None:
     names = [f"train.{name}" for name, is_set in asked.items() if is_set]
     if names:
         raise StrategyError(
-            f"this training method sets the learning rate of its cycles itself and takes no {', '.join(names)}",
+            f"this training method sets its learning rate itself and takes no {', '.join(names)}",
             change="leave them out of params.yaml, or take another training method",
         )

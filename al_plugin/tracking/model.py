@@ -22,7 +22,7 @@ CHALLENGER = "challenger"
 _SERVED = Path(__file__).with_name("served.py")
 _NEEDS = ("mlflow", "numpy", "pandas", "safetensors", "torch")
 # The kinds of model and of network that served.py computes; a module of the user's own is not served.
-_KINDS = ("mlp", "ensemble", "split_head", "variational", "cosine", "proxy")
+_KINDS = ("mlp", "ensemble", "split_head", "variational", "swag", "cosine", "proxy")
 _BODIES = ("mlp", "linear", "cnn")
 _ARTIFACTS = {"weights": layout.WEIGHTS, "card": layout.CARD}
 
