@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, get_type_hints
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import yaml
 
@@ -127,6 +128,19 @@ class Tracking:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """What a round must hold before `al ci round` asks people for more; null: anything.
+
+    ``metric`` on the evaluation set may be worse than the champion's by ``max_drop`` at most; the answers
+    given and asked for stay within ``budget``.
+    """
+
+    metric: str = "accuracy"
+    max_drop: float | None = None
+    budget: int | None = None
+
+
+@dataclass(frozen=True)
 class Params:
     """All sections of params.yaml."""
 
@@ -137,6 +151,7 @@ class Params:
     score: Score
     select: Select
     tracking: Tracking
+    gate: Gate
 
     def knobs_of(self, strategy: registry.Strategy) -> dict[str, Any]:
         """The checked knobs that params.yaml sets for a strategy."""
@@ -174,6 +189,9 @@ _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "select.n": registry.Range(1, None),
     "select.random_share": registry.Range(0, 1),
     "select.annotators": registry.Range(1, None),
+    "gate.metric": registry.OneOf(("accuracy", "balanced_accuracy", "nll", "ece")),
+    "gate.max_drop": registry.Range(0, None),
+    "gate.budget": registry.Range(1, None),
 }
 
 
@@ -227,6 +245,16 @@ def read_params(content: bytes) -> Params:
     return params
 
 
+def read_campaign(content: bytes) -> Campaign:
+    """The section ``campaign`` alone, without loading any strategy: no code of the repository runs."""
+    document = read_yaml(content, "params.yaml")
+    if not isinstance(document, dict):
+        raise ParamsError("params.yaml holds no sections", change="start from the one `al init` writes")
+    campaign: Campaign = _section("campaign", Campaign, document.get("campaign"))
+    _check_campaign(campaign)
+    return campaign
+
+
 def check_version(params: Params) -> None:
     """ParamsError if the campaign is computed with another version of the plugin than this one."""
     asked = params.campaign.plugin_version
@@ -262,10 +290,10 @@ def _section(name: str, kind: type, raw: Any) -> Any:
 def _typed(where: str, value: Any, hint: Any) -> Any:
     if hint == tuple[str, ...]:
         return _class_names(where, value)
-    optional = hint == (str | None)
-    if optional and value is None:
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType] if NoneType in get_args(hint) else []
+    if kinds and value is None:
         return None
-    knob = registry.Knob(str if optional else hint, None, _LIMITS.get(where))
+    knob = registry.Knob(kinds[0] if kinds else hint, None, _LIMITS.get(where))
     try:
         return registry.check_value(where, value, knob)
     except StrategyError as error:

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "a whole campaign on real data in a fresh folder",
     "replay": "rebuild a past round in a temporary clone and compare every output",
     "track": "tell MLflow of rounds it was not told of",
+    "ci": "check label batches and run rounds in continuous integration",
     "check": "run the contract suite on strategies",
     "doctor": "look for what would go wrong",
 }

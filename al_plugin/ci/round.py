@@ -1,0 +1,283 @@
+"""One round without a person at the keyboard: pull, reproduce, judge, open the next query, push, commit.
+
+Every step finds what an earlier, killed run did, or does it. Data are pushed before Git is, so that
+no commit promises what the remote does not have.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from al_plugin import campaign, commands, layout, ledger, store
+from al_plugin.ci import gates
+from al_plugin.ci.gates import Verdict
+from al_plugin.ci.words import sentence
+from al_plugin.config import Params, check_version
+from al_plugin.data.answers import Answer, for_people
+from al_plugin.data.queries import QueryRow, from_jsonl
+from al_plugin.errors import CampaignError
+from al_plugin.stage import load_params
+from al_plugin.tracking import promote
+
+_ROLES = ("AUTHOR", "COMMITTER")
+# What a round writes into Git.
+_WRITTEN = (layout.DVC_LOCK, layout.QUERIES)
+# Outputs that the round is judged and told by.
+_READ = (
+    *(layout.LABEL_METRICS, layout.TRAIN_METRICS, layout.SCORE_METRICS, layout.SELECT_METRICS),
+    *(layout.CARD, layout.TRAINING_CURVE, layout.QUERY),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do beside reproducing: ``push`` includes ``commit``; ``author`` as ``NAME <MAIL>``."""
+
+    commit: bool = False
+    push: bool = False
+    promote: bool = False
+    out: Path | None = None
+    author: str | None = None
+    remote: str = "origin"
+    branch: str | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the round. ``opened`` is the file of the open query, None where none is open."""
+
+    round: int
+    labels: int
+    verdicts: tuple[Verdict, ...]
+    query: int
+    opened: str | None
+    sheet: Path | None
+    commit: str | None
+    pushed: bool
+    promotion: str | None
+    notes: tuple[str, ...]
+
+    @property
+    def failed(self) -> tuple[Verdict, ...]:
+        """Gates that the round does not pass."""
+        return tuple(verdict for verdict in self.verdicts if not verdict.passes)
+
+
+def run(plan: Plan, say: Callable[[str], None]) -> Summary:
+    """The round of the label batches that are here. A gate that fails stops the query, not the commit."""
+    commands.require_git()
+    commands.require_dvc()
+    identity = _identity(plan.author) if plan.commit or plan.push else {}
+    with _alone() as held:
+        branch = _branch(plan) if plan.push else ""
+        if plan.commit or plan.push:
+            _refuse_changes()
+        has_remote = bool(commands.dvc("remote", "list"))
+        if plan.push and not has_remote:
+            raise CampaignError("no DVC remote is configured, so data cannot be pushed", change="dvc remote add -d ...")
+        params = load_params()
+        check_version(params)
+        _reproduce(held, say, has_remote=has_remote)
+        notes: list[str] = []
+        verdicts, query = _judge(params, notes)
+        number, labels = campaign.read_round(), int(_labels()["labels"])
+        opened = ledger.filed_query(number + 1) is not None
+        if query and not opened and all(verdict.passes for verdict in verdicts):
+            ledger.file_query()
+            opened = True
+            # select watches the folder of queries; it says the same again, and dvc.lock is right.
+            _repro(held, has_remote=has_remote)
+        if plan.push:
+            say("dvc push")
+            commands.dvc("push")
+        commit = _commit(identity, _message(number, labels, verdicts, opened=opened)) if identity else None
+        if plan.push:
+            say(f"git push {plan.remote} {branch}")
+            _push(plan.remote, branch)
+        quality = next(verdict for verdict in verdicts if verdict.gate == "gate.max_drop")
+        promotion = promote.promote(params).message if plan.promote and quality.passes and _fitted() else None
+        sheet = _sheet(plan.out, number + 1, query) if plan.out and opened else None
+        filed = layout.filed_query(number + 1) if opened else None
+        summary = Summary(
+            number, labels, verdicts, len(query), filed, sheet, commit, plan.push, promotion, tuple(notes)
+        )
+        if plan.out:
+            lines = (f"- {sentence(line)}\n" for line in told(summary))
+            store.write_bytes(plan.out / "summary.md", "".join(lines).encode())
+        return summary
+
+
+def judge(params: Params) -> tuple[Verdict, tuple[str, ...]]:
+    """The quality gate on the round in the working tree, and notes on how it was judged."""
+    notes: list[str] = []
+    trained = store.read_json(layout.TRAIN_METRICS, "run dvc repro")
+    value = gates.measure(trained, params.gate.metric)
+    compared = None if value is None else gates.reference(params, notes)
+    return gates.quality(params.gate, value, compared), tuple(notes)
+
+
+def told(summary: Summary) -> Iterator[str]:
+    """The summary in lines; nothing in it comes from people's answers."""
+    yield f"round {summary.round}: {summary.labels} labels"
+    for verdict in summary.verdicts:
+        yield f"{verdict.gate} {'passes' if verdict.passes else 'FAILS'}: {verdict.text}"
+    if summary.promotion:
+        yield summary.promotion
+    if summary.commit:
+        yield f"committed as {summary.commit[:9]}{' and pushed' if summary.pushed else ''}"
+    yield from summary.notes
+    if summary.opened:
+        yield f"query {summary.round + 1} is open: {summary.query} samples, {summary.opened}"
+        if summary.sheet:
+            yield f"to fill in: {summary.sheet.name}, then al labels add {summary.sheet.name}"
+    elif summary.failed:
+        yield "no query was opened; see docs/ci.md on gates"
+    else:
+        yield "no query: every sample is labelled or pending"
+
+
+def _judge(params: Params, notes: list[str]) -> tuple[tuple[Verdict, ...], tuple[QueryRow, ...]]:
+    content = store.read_bytes(layout.QUERY, "run dvc repro")
+    query = from_jsonl(content, layout.QUERY)
+    if params.gate.max_drop is None:
+        value = gates.measure(store.read_json(layout.TRAIN_METRICS, "run dvc repro"), params.gate.metric)
+        quality = gates.quality(params.gate, value, None)
+    else:
+        quality, said = judge(params)
+        notes += said
+    is_open = ledger.filed_query(campaign.read_round() + 1) is not None
+    return (quality, gates.budget(params.gate, int(_labels()["votes"]), query, is_open=is_open)), query
+
+
+def _reproduce(held: int, say: Callable[[str], None], *, has_remote: bool) -> None:
+    if has_remote:
+        pointers = commands.git("ls-files", "-z", "--", "*.dvc").split("\0")
+        inputs = [path for path in pointers if path]
+        if inputs:
+            say("dvc pull of the inputs")
+            commands.dvc("pull", *inputs)
+    ledger.read_rounds()  # refuses a clone that lacks labels, before anything is computed
+    say("dvc repro")
+    _repro(held, has_remote=has_remote)
+    missing = [path for path in (*_READ, layout.POOL) if not Path(path).exists()]
+    if missing and has_remote:
+        commands.dvc("pull", *missing)
+
+
+def _repro(held: int, *, has_remote: bool) -> None:
+    # What did not change need not be here: it is pulled where a stage that runs wants it.
+    commands.dvc_aloud("repro", *(("--pull", "--allow-missing") if has_remote else ()), held=(held,))
+
+
+def _labels() -> dict[str, Any]:
+    return store.read_json(layout.LABEL_METRICS, "run dvc repro")
+
+
+def _fitted() -> bool:
+    return bool(campaign.read_card()["fitted"])
+
+
+def _message(number: int, labels: int, verdicts: Sequence[Verdict], *, opened: bool) -> str:
+    head = f"Round {number}: {labels} labels" + (f", query {number + 1} opened" if opened else "")
+    body = "\n".join(f"{one.gate} {'passes' if one.passes else 'fails'}: {one.text}" for one in verdicts)
+    return f"{head}\n\n{body}"
+
+
+def _sheet(folder: Path, number: int, query: Sequence[QueryRow]) -> Path:
+    """The open query as a CSV to fill in; one that is there already is left alone."""
+    path = folder / f"{layout.round_folder(number)}.csv"
+    if not path.exists():
+        blank = [Answer(row.query_id, row.sample_id, "", "", "") for row in query]
+        store.write_bytes(path, for_people(blank, campaign.read_shown([row.sample_id for row in query])))
+    return path
+
+
+# --- Git ---------------------------------------------------------------------------------------
+
+
+def _identity(author: str | None) -> dict[str, str]:
+    """Who commits, as variables for Git: the one named, or whom Git is told of; nobody is made up."""
+    if author is not None:
+        found = re.fullmatch(r"\s*([^<>\n]*[^<>\n\s])\s*<([^<>\s]+)>\s*", author)
+        if found is None:
+            raise CampaignError(f"--author {author!r} names nobody", change="write it as 'NAME <MAIL>'")
+        return {f"GIT_{role}_{key}": found[at] for role in _ROLES for at, key in ((1, "NAME"), (2, "EMAIL"))}
+    known = {role: _ident(role) for role in _ROLES}
+    given = known["AUTHOR"] or known["COMMITTER"]
+    if given is None:
+        raise CampaignError(
+            "nobody is named to commit as", change="set GIT_AUTHOR_NAME and GIT_AUTHOR_EMAIL, or give --author"
+        )
+    return {
+        f"GIT_{role}_{key}": (known[role] or given)[at] for role in _ROLES for at, key in ((0, "NAME"), (1, "EMAIL"))
+    }
+
+
+def _ident(role: str) -> tuple[str, str] | None:
+    said = commands.git_bytes("-c", "user.useConfigOnly=true", "var", f"GIT_{role}_IDENT")
+    found = None if said is None else re.match(r"(.+) <(.+)> \d+ ", said.decode(errors="replace"))
+    return None if found is None else (found[1], found[2])
+
+
+def _branch(plan: Plan) -> str:
+    if plan.branch is not None:
+        return plan.branch
+    name = commands.git_bytes("symbolic-ref", "--short", "--quiet", "HEAD")
+    if name is None:
+        raise CampaignError("HEAD is on no branch, so there is none to push to", change="name it with --branch")
+    return name.decode().strip()
+
+
+def _refuse_changes() -> None:
+    """A commit must hold all that its round was made of."""
+    prefix = commands.git("rev-parse", "--show-prefix")
+    tracked = commands.git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--", ".")
+    inside = (layout.LABELS, layout.MANIFESTS)
+    new = commands.git("ls-files", "--others", "--exclude-standard", "-z", "--", *inside)
+    changed = [line.lstrip()[2:].lstrip().removeprefix(prefix) for line in tracked.split("\0") if line]
+    mine = [path for path in changed if not path.startswith(_WRITTEN)] + [path for path in new.split("\0") if path]
+    if mine:
+        shown = ", ".join(mine[:3]) + (f" and {len(mine) - 3} more" if len(mine) > 3 else "")
+        raise CampaignError(f"{shown} is not committed, so nobody could repeat the round", change="commit it first")
+
+
+def _commit(identity: Mapping[str, str], message: str) -> str | None:
+    """Commit what the round wrote, if anything is new; the commit."""
+    written = [path for path in _WRITTEN if Path(path).exists()]
+    commands.git("add", "--all", "--", *written)
+    if not commands.git("diff", "--cached", "--name-only", "--", *written):
+        return None
+    commands.git("commit", "--quiet", "-m", message, "--", *written, env=identity)
+    return commands.git("rev-parse", "HEAD")
+
+
+def _push(remote: str, branch: str) -> None:
+    try:
+        commands.git("push", "--quiet", remote, f"HEAD:refs/heads/{branch}")
+    except CampaignError as error:
+        known = commands.git_bytes("ls-remote", remote, f"refs/heads/{branch}")
+        there = known.split()[0].decode() if known else ""
+        if there and commands.git_bytes("merge-base", "--is-ancestor", there, "HEAD") is None:
+            raise CampaignError(
+                f"{remote}/{branch} moved on while the round ran, so it was not pushed",
+                change="run it again on the new state; in CI the run that the new commit started does",
+            ) from None
+        raise CampaignError(str(error)) from None
+
+
+@contextmanager
+def _alone() -> Iterator[int]:
+    """The lock on rounds of this clone, as a file descriptor; a DVC that outlived its caller still holds it."""
+    path = Path(layout.PRIVATE, "locks", "ci.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
