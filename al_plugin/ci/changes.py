@@ -35,7 +35,7 @@ def since(revision: str | None) -> Changes:
     return Changes(
         base,
         frozenset((int(found[1]), f"{found[2]}.csv") for found in batches if found),
-        (*_links(), *_edited(base, status), *_queries(base, status)),
+        (*_edited(base, status), *_queries(base, status)),
         tuple(_notes(base)),
     )
 
@@ -67,8 +67,8 @@ def _changed(base: str) -> Iterator[tuple[str, str]]:
     yield from ((path, "A") for path in new.split("\0") if path)
 
 
-def _links() -> Iterator[str]:
-    """A link would make the check, or a round, read files from elsewhere."""
+def links() -> Iterator[str]:
+    """A line for each link or device among the labels: it would make the check, or a round, read something else."""
     for folder in _FOLDERS:
         for where, folders, files in os.walk(folder):
             for path in (Path(where, name) for name in (*folders, *files)):
@@ -97,7 +97,7 @@ def _queries(base: str, status: dict[str, str]) -> Iterator[str]:
         before = at(base, path)
         if before is None:
             continue
-        number = int(path.removesuffix(".jsonl")[-4:])
+        number = int(Path(path).stem.removeprefix("round_"))
         answered = Path(layout.LABELS, layout.round_folder(number), layout.ROUND_QUERY)
         aside = sorted(Path(layout.WITHDRAWN).glob(f"{layout.round_folder(number)}-*.jsonl"))
         here = [file.read_bytes() for file in (Path(path), answered) if file.is_file() and not file.is_symlink()]

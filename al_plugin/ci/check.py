@@ -60,11 +60,14 @@ def check(revision: str | None = None) -> Checked:
     The expectations are the base's: a branch cannot weaken what it is judged by.
     """
     commands.require_git()
+    links, notes = tuple(changes.links()), list[str]()
+    if links:  # read no further
+        return Checked(changes.merge_base(revision), (), {}, None, links, (), (), ())
+    if ledger.labels_in_dvc():
+        _pull(layout.LABELS_DVC, "label rounds", notes)
     found = changes.since(revision)
-    if any(" is a link or a device" in problem for problem in found.problems):
-        return Checked(found.base, (), {}, None, found.problems, (), (), found.notes)  # read no further
-    notes, problems = list(found.notes), list(found.problems)
-    rounds = list(_readable(problems, notes))
+    notes, problems = [*notes, *found.notes], list(found.problems)
+    rounds = list(_readable(problems))
     new = [file for file in gate.answered_files(rounds) if (file.round, file.name) in found.batches]
     if not new:
         return Checked(found.base, (), {}, None, tuple(problems), (), (), tuple(notes))
@@ -149,10 +152,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(given) / len(given) if given else None
 
 
-def _readable(problems: list[str], notes: list[str]) -> Iterator[LabelRound]:
+def _readable(problems: list[str]) -> Iterator[LabelRound]:
     """Rounds that can be read; what is wrong with the others, and gaps between them, are problems."""
-    if ledger.labels_in_dvc():
-        _pull(layout.LABELS_DVC, "label rounds", notes)
     numbers = ledger.round_numbers()
     try:
         refuse_gaps(numbers)

@@ -19,11 +19,12 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Verdict:
-    """One gate: whether the round passes, and why in a line."""
+    """One gate: whether the round passes, why in a line, and whether it is worse than what it was compared with."""
 
     gate: str
     passes: bool
     text: str
+    worse: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ def quality(gate: Gate, value: float | None, reference: Reference | None) -> Ver
     if value is None:
         return Verdict(name, True, f"no {gate.metric} yet")
     if reference is None:
-        return Verdict(name, True, f"{gate.metric} {value:.4f}, nothing to compare with")
+        why = "no limit" if gate.max_drop is None else "nothing to compare with"
+        return Verdict(name, True, f"{gate.metric} {value:.4f}, {why}")
     drop = (value - reference.value) if gate.metric in _LESS else (reference.value - value)
     text = f"{gate.metric} {value:.4f} against {reference.value:.4f} of {reference.name}"
     if gate.max_drop is None or drop <= gate.max_drop + _ROUNDING:
-        return Verdict(name, True, text)
-    return Verdict(name, False, f"{text}: worse by {drop:.4f}, {gate.max_drop:g} is allowed")
+        return Verdict(name, True, text, drop > _ROUNDING)
+    return Verdict(name, False, f"{text}: worse by {drop:.4f}, {gate.max_drop:g} is allowed", worse=True)
 
 
 def budget(gate: Gate, answers: int, query: Sequence[QueryRow], *, is_open: bool) -> Verdict:

@@ -22,12 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work = actions.add_parser("round", help="pull, dvc repro, judge, open and export the next query")
     work.add_argument("--commit", action="store_true", help="commit dvc.lock and the open query")
     work.add_argument("--push", action="store_true", help="also dvc push, then git push (includes --commit)")
-    work.add_argument("--promote", action="store_true", help="make the model champion where it passes gate.max_drop")
+    work.add_argument("--promote", action="store_true", help="make the model champion where it is no worse")
     work.add_argument("--out", type=os.path.abspath, help="folder for the query as CSV and the summary")
     work.add_argument("--author", help="'NAME <MAIL>' to commit as (default: whom Git is told of)")
     work.add_argument("--remote", default="origin", help="Git remote to push to")
     work.add_argument("--branch", help="branch to push to (default: this one)")
-    promote = actions.add_parser("promote", help="make this round's model champion where it passes gate.max_drop")
+    promote = actions.add_parser("promote", help="make this round's model the champion where it is no worse")
     promote.add_argument("--accept", action="store_true", help="even where it does not: later rounds compare with it")
 
 
@@ -106,8 +106,8 @@ def _promote(*, accept: bool) -> int:
     for note in notes:
         print(f"note: {plain(note)}")
     print(verdict.text)
-    if not verdict.passes and not accept:
-        raise CampaignError(f"{verdict.gate} fails: {verdict.text}", change="promote it with --accept if that is meant")
+    if verdict.worse and not accept:
+        raise CampaignError(f"worse: {verdict.text}", change="promote it with --accept if that is meant")
     done = promote(params)
     print(plain(done.message))
     return 0 if done.status in ("promoted", "already") else 1
