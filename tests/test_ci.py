@@ -241,6 +241,16 @@ def test_a_batch_without_manifest_and_an_altered_one_are_both_told(branch: Path,
     assert "b01--ann.csv was altered after it was filed" in errors
 
 
+def test_a_folder_within_a_round_is_told(branch: Path, capsys: pytest.CaptureFixture) -> None:
+    answer()
+    Path(layout.LABELS, "round_0001", "more").mkdir()
+    Path(layout.LABELS, "round_0001", "more", "b01--x.csv").write_text("x")
+    commit(branch, "Folder")
+    code, errors = said_of(capsys)
+    assert code == 1
+    assert "round_0001/more: Is a directory" in errors
+
+
 def test_a_gap_in_the_rounds_is_found(branch: Path, capsys: pytest.CaptureFixture) -> None:
     answer()
     for folder in (layout.LABELS, layout.MANIFESTS):

@@ -164,6 +164,8 @@ def _readable(problems: list[str]) -> Iterator[LabelRound]:
             yield ledger.read_round(number)
         except AlError as error:
             problems.append(str(error))
+        except OSError as error:  # a folder where a file should be
+            problems.append(f"{error.filename}: {error.strerror}")
 
 
 def _pool_ids(notes: list[str]) -> set[str] | None:

@@ -6,15 +6,14 @@ no commit promises what the remote does not have.
 
 import fcntl
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from al_plugin import campaign, commands, layout, ledger, store
-from al_plugin.ci import gates
+from al_plugin.ci import gates, repository
 from al_plugin.ci.gates import Verdict
 from al_plugin.ci.words import sentence
 from al_plugin.config import Params, check_version
@@ -24,9 +23,6 @@ from al_plugin.errors import CampaignError
 from al_plugin.stage import load_params
 from al_plugin.tracking import promote
 
-_ROLES = ("AUTHOR", "COMMITTER")
-# What a round writes into Git.
-_WRITTEN = (layout.DVC_LOCK, layout.QUERIES)
 # Outputs that the round is judged and told by.
 _READ = (
     *(layout.LABEL_METRICS, layout.TRAIN_METRICS, layout.SCORE_METRICS, layout.SELECT_METRICS),
@@ -53,6 +49,7 @@ class Summary:
 
     round: int
     labels: int
+    quarantined: int
     verdicts: tuple[Verdict, ...]
     query: int
     opened: str | None
@@ -72,11 +69,11 @@ def run(plan: Plan, say: Callable[[str], None]) -> Summary:
     """The round of the label batches that are here. A gate that fails stops the query, not the commit."""
     commands.require_git()
     commands.require_dvc()
-    identity = _identity(plan.author) if plan.commit or plan.push else {}
+    identity = repository.identity(plan.author) if plan.commit or plan.push else {}
     with _alone() as held:
-        branch = _branch(plan) if plan.push else ""
+        branch = (plan.branch or repository.branch()) if plan.push else ""
         if plan.commit or plan.push:
-            _refuse_changes()
+            repository.refuse_changes()
         has_remote = bool(commands.dvc("remote", "list"))
         if plan.push and not has_remote:
             raise CampaignError("no DVC remote is configured, so data cannot be pushed", change="dvc remote add -d ...")
@@ -85,7 +82,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Summary:
         _reproduce(held, say, has_remote=has_remote)
         notes: list[str] = []
         verdicts, query = _judge(params, notes, compare=plan.promote or params.gate.max_drop is not None)
-        number, labels = campaign.read_round(), int(_labels()["labels"])
+        number, labels, aside = campaign.read_round(), int(_labels()["labels"]), int(_labels()["quarantined"])
         opened = ledger.filed_query(number + 1) is not None
         if query and not opened and all(verdict.passes for verdict in verdicts):
             ledger.file_query()
@@ -95,15 +92,16 @@ def run(plan: Plan, say: Callable[[str], None]) -> Summary:
         if plan.push:
             say("dvc push")
             commands.dvc("push")
-        commit = _commit(identity, _message(number, labels, verdicts, opened=opened)) if identity else None
+        message = _message(number, labels, verdicts, opened=opened)
+        commit = repository.commit(identity, message) if identity else None
         if plan.push:
             say(f"git push {plan.remote} {branch}")
-            _push(plan.remote, branch)
+            repository.push(plan.remote, branch)
         promotion = _promotion(params, verdicts[0]) if plan.promote and _fitted() else None
         sheet = _sheet(plan.out, number + 1, query) if plan.out and opened else None
         filed = layout.filed_query(number + 1) if opened else None
         summary = Summary(
-            number, labels, verdicts, len(query), filed, sheet, commit, plan.push, promotion, tuple(notes)
+            number, labels, aside, verdicts, len(query), filed, sheet, commit, plan.push, promotion, tuple(notes)
         )
         if plan.out:
             lines = (f"- {sentence(line)}\n" for line in told(summary))
@@ -122,7 +120,8 @@ def judge(params: Params, *, compare: bool = True) -> tuple[Verdict, tuple[str, 
 
 def told(summary: Summary) -> Iterator[str]:
     """The summary in lines; nothing in it comes from people's answers."""
-    yield f"round {summary.round}: {summary.labels} labels"
+    aside = f", {summary.quarantined} answers in quarantine" if summary.quarantined else ""
+    yield f"round {summary.round}: {summary.labels} labels{aside}"
     for verdict in summary.verdicts:
         yield f"{verdict.gate} {'passes' if verdict.passes else 'FAILS'}: {verdict.text}"
     if summary.promotion:
@@ -195,79 +194,6 @@ def _sheet(folder: Path, number: int, query: Sequence[QueryRow]) -> Path:
         blank = [Answer(row.query_id, row.sample_id, "", "", "") for row in query]
         store.write_bytes(path, for_people(blank, campaign.read_shown([row.sample_id for row in query])))
     return path
-
-
-# --- Git ---------------------------------------------------------------------------------------
-
-
-def _identity(author: str | None) -> dict[str, str]:
-    """Who commits, as variables for Git: the one named, or whom Git is told of; nobody is made up."""
-    if author is not None:
-        found = re.fullmatch(r"\s*([^<>\n]*[^<>\n\s])\s*<([^<>\s]+)>\s*", author)
-        if found is None:
-            raise CampaignError(f"--author {author!r} names nobody", change="write it as 'NAME <MAIL>'")
-        return {f"GIT_{role}_{key}": found[at] for role in _ROLES for at, key in ((1, "NAME"), (2, "EMAIL"))}
-    known = {role: _ident(role) for role in _ROLES}
-    given = known["AUTHOR"] or known["COMMITTER"]
-    if given is None:
-        raise CampaignError(
-            "nobody is named to commit as", change="set GIT_AUTHOR_NAME and GIT_AUTHOR_EMAIL, or give --author"
-        )
-    return {
-        f"GIT_{role}_{key}": (known[role] or given)[at] for role in _ROLES for at, key in ((0, "NAME"), (1, "EMAIL"))
-    }
-
-
-def _ident(role: str) -> tuple[str, str] | None:
-    said = commands.git_bytes("-c", "user.useConfigOnly=true", "var", f"GIT_{role}_IDENT")
-    found = None if said is None else re.match(r"(.+) <(.+)> \d+ ", said.decode(errors="replace"))
-    return None if found is None else (found[1], found[2])
-
-
-def _branch(plan: Plan) -> str:
-    if plan.branch is not None:
-        return plan.branch
-    name = commands.git_bytes("symbolic-ref", "--short", "--quiet", "HEAD")
-    if name is None:
-        raise CampaignError("HEAD is on no branch, so there is none to push to", change="name it with --branch")
-    return name.decode().strip()
-
-
-def _refuse_changes() -> None:
-    """A commit must hold all that its round was made of."""
-    prefix = commands.git("rev-parse", "--show-prefix")
-    tracked = commands.git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--", ".")
-    inside = (layout.LABELS, layout.MANIFESTS)
-    new = commands.git("ls-files", "--others", "--exclude-standard", "-z", "--", *inside)
-    changed = [line.lstrip()[2:].lstrip().removeprefix(prefix) for line in tracked.split("\0") if line]
-    mine = [path for path in changed if not path.startswith(_WRITTEN)] + [path for path in new.split("\0") if path]
-    if mine:
-        shown = ", ".join(mine[:3]) + (f" and {len(mine) - 3} more" if len(mine) > 3 else "")
-        raise CampaignError(f"{shown} is not committed, so nobody could repeat the round", change="commit it first")
-
-
-def _commit(identity: Mapping[str, str], message: str) -> str | None:
-    """Commit what the round wrote, if anything is new; the commit."""
-    written = [path for path in _WRITTEN if Path(path).exists()]
-    commands.git("add", "--all", "--", *written)
-    if not commands.git("diff", "--cached", "--name-only", "--", *written):
-        return None
-    commands.git("commit", "--quiet", "-m", message, "--", *written, env=identity)
-    return commands.git("rev-parse", "HEAD")
-
-
-def _push(remote: str, branch: str) -> None:
-    try:
-        commands.git("push", "--quiet", remote, f"HEAD:refs/heads/{branch}")
-    except CampaignError as error:
-        known = commands.git_bytes("ls-remote", remote, f"refs/heads/{branch}")
-        there = known.split()[0].decode() if known else ""
-        if there and commands.git_bytes("merge-base", "--is-ancestor", there, "HEAD") is None:
-            raise CampaignError(
-                f"{remote}/{branch} moved on while the round ran, so it was not pushed",
-                change="run it again on the new state; in CI the run that the new commit started does",
-            ) from None
-        raise CampaignError(str(error)) from None
 
 
 @contextmanager
