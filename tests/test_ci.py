@@ -61,7 +61,10 @@ def test_nasty_text_is_harmless(text: str) -> None:
     assert "##[" not in shown
     assert "##vso" not in shown
     assert "\n" not in cell(text) + sentence(text)
-    assert not set(cell(text).removeprefix("<code>").removesuffix("</code>")) & set("<>`|@*_[]()!\\:/.\"'")
+    assert not set(cell(text).removeprefix("<code>").removesuffix("</code>")) & set("<>`|@*[]()!\\:\"'")
+    for shown in (cell(text), sentence(text)):
+        assert not re.search(r"www\.|:/|\b_|_\b", shown, flags=re.IGNORECASE)
+    assert not set(sentence(text)) & set("<>`|@*[]!\\\"'")
 
 
 def test_escape_sequences_leave_their_text_only() -> None:
@@ -75,7 +78,7 @@ def test_escape_sequences_leave_their_text_only() -> None:
 @given(st.text(max_size=60))
 def test_a_cell_reads_as_the_plain_text(text: str) -> None:
     assert html.unescape(cell(text)).removeprefix("<code>").removesuffix("</code>") == plain(text, 80)
-    assert re.fullmatch(r"(<code>([A-Za-z0-9 -]|&#\d+;|[^\x00-\x7f])*</code>)?", cell(text))
+    assert re.fullmatch(r"(<code>([A-Za-z0-9 ./_-]|&#\d+;|[^\x00-\x7f])*</code>)?", cell(text))
     plain(text).encode()
 
 
@@ -724,6 +727,7 @@ def test_the_github_workflow_has_known_keys_and_few_rights(folder: str) -> None:
             # Expressions are put into a script before bash reads it: a way in for a title or a branch name.
             assert "${{" not in step.get("run", "")
     assert document["jobs"]["round"]["concurrency"] == {"group": "al-round", "cancel-in-progress": False}
+    assert "default_branch" in document["jobs"]["round"]["if"]
     assert all("secrets." not in json.dumps(document["jobs"][name]) for name in ("check", "comment"))
     assert not any("al ci" in step.get("run", "") for step in document["jobs"]["comment"]["steps"])
     assert not any("checkout" in step.get("uses", "") for step in document["jobs"]["comment"]["steps"])

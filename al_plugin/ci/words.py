@@ -12,7 +12,11 @@ _ESCAPES = re.compile(
 )
 # Control characters, and format characters, which turn the direction of writing or are not seen.
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-_UNCHANGED = re.compile(r"[^A-Za-z0-9 -]")
+# What Markdown may take for structure or for a link. Dots and slashes make no link without `www.` or `:/`,
+# and an underscore within a word is one.
+_LINKS = r"(?<=www)\.|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"
+_IN_A_CELL = re.compile(rf"{_LINKS}|[^A-Za-z0-9 ./_-]", re.IGNORECASE)
+_IN_A_SENTENCE = re.compile(rf"{_LINKS}|:(?! )|[^A-Za-z0-9 ./_:,;()-]", re.IGNORECASE)
 
 
 def plain(text: str, longest: int | None = None) -> str:
@@ -26,16 +30,16 @@ def plain(text: str, longest: int | None = None) -> str:
 def cell(text: str, longest: int = _LONGEST) -> str:
     """The text as HTML code for a cell or a line of Markdown: it is shown, and nothing in it is a link, tag or name.
 
-    Every mark of ASCII but blank and dash becomes a numeric entity, which Markdown never takes for
-    structure, and neither people nor issues are referred to within code.
+    Marks become numeric entities, which Markdown never takes for structure; neither people nor issues
+    are referred to within code.
     """
-    shown = _UNCHANGED.sub(lambda found: _entity(found[0]), plain(text, longest))
+    shown = _IN_A_CELL.sub(lambda found: _entity(found[0]), plain(text, longest))
     return f"<code>{shown}</code>" if shown else ""
 
 
 def sentence(text: str, longest: int = 400) -> str:
     """The same for words of our own that hold words of others, without the look of code."""
-    return re.sub(r"[^A-Za-z0-9 ,;()-]", lambda found: _entity(found[0]), plain(text, longest))
+    return _IN_A_SENTENCE.sub(lambda found: _entity(found[0]), plain(text, longest))
 
 
 def _entity(character: str) -> str:
