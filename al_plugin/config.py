@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, get_type_hints
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import yaml
 
@@ -147,6 +148,19 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """What a round must hold before `al ci round` asks people for more; null: anything.
+
+    ``metric`` on the evaluation set may be worse than the champion's by ``max_drop`` at most; the answers
+    given and asked for stay within ``budget``.
+    """
+
+    metric: str = "accuracy"
+    max_drop: float | None = None
+    budget: int | None = None
+
+
+@dataclass(frozen=True)
 class Params:
     """All sections of params.yaml."""
 
@@ -158,6 +172,7 @@ class Params:
     select: Select
     tracking: Tracking
     stop: Stop
+    gate: Gate
 
     def knobs_of(self, strategy: registry.Strategy) -> dict[str, Any]:
         """The checked knobs that params.yaml sets for a strategy."""
@@ -212,6 +227,9 @@ _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "stop.combine": registry.OneOf(("any", "all")),
     "stop.window": registry.Range(1, None),
     "stop.min_rounds": registry.Range(0, None),
+    "gate.metric": registry.OneOf(("accuracy", "balanced_accuracy", "nll", "ece")),
+    "gate.max_drop": registry.Range(0, None),
+    "gate.budget": registry.Range(1, None),
 }
 
 
@@ -265,6 +283,16 @@ def read_params(content: bytes) -> Params:
     return params
 
 
+def read_campaign(content: bytes) -> Campaign:
+    """The section ``campaign`` alone, without loading any strategy: no code of the repository runs."""
+    document = read_yaml(content, "params.yaml")
+    if not isinstance(document, dict):
+        raise ParamsError("params.yaml holds no sections", change="start from the one `al init` writes")
+    campaign: Campaign = _section("campaign", Campaign, document.get("campaign"))
+    _check_campaign(campaign)
+    return campaign
+
+
 def check_version(params: Params) -> None:
     """ParamsError if the campaign is computed with another version of the plugin than this one."""
     asked = params.campaign.plugin_version
@@ -302,10 +330,10 @@ def _typed(where: str, value: Any, hint: Any) -> Any:
         return _class_names(where, value)
     if hint == Mapping[str, float]:
         return _criteria(where, value)
-    optional = {str | None: str, float | None: float}
-    if hint in optional and value is None:
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType] if NoneType in get_args(hint) else []
+    if kinds and value is None:
         return None
-    knob = registry.Knob(optional.get(hint, hint), None, _LIMITS.get(where))
+    knob = registry.Knob(kinds[0] if kinds else hint, None, _LIMITS.get(where))
     try:
         return registry.check_value(where, value, knob)
     except StrategyError as error:

@@ -25,6 +25,7 @@ COMMANDS = {
     "report": "one HTML page on a round: what was chosen and why, how the model stands",
     "diff": "two rounds: metrics, labels, predictions, query and settings that changed",
     "track": "tell MLflow of rounds it was not told of",
+    "ci": "check label batches and run rounds in continuous integration",
     "check": "run the contract suite on strategies",
     "doctor": "look for what would go wrong",
 }
