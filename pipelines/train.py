@@ -2,7 +2,7 @@
 
 from safetensors.numpy import save
 
-from al_plugin import campaign, layout, store
+from al_plugin import campaign, layout, ranks, store
 from al_plugin.aside import beside_training
 from al_plugin.config import Params
 from al_plugin.rounds import seeds
@@ -12,6 +12,11 @@ from al_plugin.strategies import recipes, registry
 
 
 def train_model(params: Params) -> None:
+    if params.train.needs_fabric():
+        # torch takes a second to import, and an empty round needs none of it.
+        from al_plugin.models.fabric import check
+
+        check(params.train.device, params.train.precision, params.train.devices)
     shared, classes = params.campaign, params.campaign.classes
     pool, labeled, number = campaign.read_pool(params), campaign.read_labeled(classes), campaign.read_round()
     counts = labeled.per_class(len(classes))
@@ -21,6 +26,8 @@ def train_model(params: Params) -> None:
     evaluation, knobs = campaign.read_evaluation(params, pool), params.knobs_of(strategy)
     with beside_training(params.train.checkpoint_every) as aside:
         trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside)
+        if not ranks.is_first():
+            return
         store.write_bytes(layout.WEIGHTS, save(dict(trained.weights)))
         store.write_json(layout.CARD, trained.card)
         store.write_table(layout.FORGETTING, trained.forgetting)
