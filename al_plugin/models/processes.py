@@ -69,8 +69,10 @@ def _start(devices: int) -> None:
 
 def _watch(started: list[tuple[subprocess.Popen[bytes], IO[bytes]]]) -> None:
     """End this process too if another one fails: it may wait for the others for ever."""
-    while any(process.poll() is None for process, _ in started):
+    running = True
+    while running:
         time.sleep(0.2)
+        running = any([process.poll() is None for process, _ in started])  # noqa: C419 - asks them all
         for rank, (process, said) in enumerate(started, start=1):
             if process.returncode:
                 time.sleep(1.0)  # its error may be this process's own, which then says it itself
