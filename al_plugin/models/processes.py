@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -16,6 +15,7 @@ import torch
 from al_plugin import ranks
 from al_plugin.errors import ParamsError
 
+Process = subprocess.Popen[bytes]
 # What Fabric reads of a process's place among the others.
 _NAMES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -55,31 +55,33 @@ def _start(devices: int) -> None:
         )
     place = {"NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(find_free_network_port())}
     place |= {"WORLD_SIZE": str(devices), "LOCAL_RANK": "0"}
-    started: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
+    started: list[tuple[Process, IO[bytes]]] = []
+    ended = threading.Event()
     for rank in range(1, devices):
         said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         own = {**os.environ, **place, "LOCAL_RANK": str(rank), ranks.FIRST: str(os.getpid())}
         silent = subprocess.DEVNULL
-        process = subprocess.Popen(ranks.command(), env=own, stdin=silent, stdout=silent, stderr=said)
-        atexit.register(process.kill)
-        started.append((process, said))
+        started.append((subprocess.Popen(ranks.command(), env=own, stdin=silent, stdout=silent, stderr=said), said))
+    atexit.register(_end, started, ended)
     os.environ.update(place)
-    threading.Thread(target=_watch, args=(started,), daemon=True).start()
+    threading.Thread(target=_watch, args=(started, ended), daemon=True).start()
 
 
-def _watch(started: list[tuple[subprocess.Popen[bytes], IO[bytes]]]) -> None:
+def _end(started: list[tuple[Process, IO[bytes]]], ended: threading.Event) -> None:
+    ended.set()
+    for process, _ in started:
+        process.kill()
+
+
+def _watch(started: list[tuple[Process, IO[bytes]]], ended: threading.Event) -> None:
     """End this process too if another one fails: it may wait for the others for ever."""
-    running = True
-    while running:
-        time.sleep(0.2)
-        running = any([process.poll() is None for process, _ in started])  # noqa: C419 - asks them all
+    while not ended.wait(0.2):
         for rank, (process, said) in enumerate(started, start=1):
-            if process.returncode:
-                time.sleep(1.0)  # its error may be this process's own, which then says it itself
+            # Its error may be this process's own, which then says it itself.
+            if process.poll() and not ended.wait(1.0):
                 said.seek(0)
-                lines = said.read().decode(errors="replace").split("\n")
+                lines = said.read().decode(errors="replace").splitlines()
                 last = next((line for line in reversed(lines) if line.strip()), f"code {process.returncode}")
                 print(f"train: process {rank} of {len(started) + 1} has ended ({last})", file=sys.stderr, flush=True)
-                for one, _ in started:
-                    one.kill()
+                _end(started, ended)
                 os._exit(1)
