@@ -59,8 +59,8 @@ class Train:
     ``network``: auto (cnn for images, mlp otherwise), mlp, linear, cnn, or module:factory of the
     repository; ``augment``: changes of images in training. ``dynamics_every`` 0: never. ``warmup`` and
     ``holdout`` are shares, of the training and of the labelled set; ``clip_norm`` and ``patience``
-    (epochs) 0: off. ``calibrate`` fits a temperature on the held-out samples. ``checkpoint_every``
-    seconds, 0: never.
+    (epochs) 0: off. ``calibrate`` fits a temperature on the held-out samples. ``device``: cpu, cuda, mps
+    or auto; ``precision``: 32, bf16 or 16. ``checkpoint_every`` seconds, 0: never.
     """
 
     strategy: str | None = None
@@ -78,6 +78,9 @@ class Train:
     holdout: float = 0.0
     patience: int = 0
     calibrate: bool = False
+    device: str = "cpu"
+    precision: str = "32"
+    devices: int = 1
     checkpoint_every: float = 60.0
     knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -85,6 +88,10 @@ class Train:
         """What decides the result for every training method, by name."""
         beside = ("strategy", "checkpoint_every", "knobs")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in beside}
+
+    def needs_fabric(self) -> bool:
+        """Whether the training is on more than this process's CPU in float32."""
+        return (self.device, self.precision, self.devices) != ("cpu", "32", 1)
 
 
 @dataclass(frozen=True)
@@ -214,6 +221,9 @@ _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "train.clip_norm": registry.Range(0, None),
     "train.holdout": registry.Range(0, 0.9),
     "train.patience": registry.Range(0, None),
+    "train.device": registry.OneOf(("cpu", "cuda", "mps", "auto")),
+    "train.precision": registry.OneOf(("32", "bf16", "16")),
+    "train.devices": registry.Range(1, 1024),
     "train.checkpoint_every": registry.Range(0, None),
     "score.passes": registry.Range(2, 10_000),
     "score.posterior": registry.OneOf(("dropout", "laplace")),
@@ -333,7 +343,10 @@ def _typed(where: str, value: Any, hint: Any) -> Any:
     kinds = [kind for kind in get_args(hint) if kind is not NoneType] if NoneType in get_args(hint) else []
     if kinds and value is None:
         return None
-    knob = registry.Knob(kinds[0] if kinds else hint, None, _LIMITS.get(where))
+    limit = _LIMITS.get(where)
+    if isinstance(limit, registry.OneOf) and type(value) is int:
+        value = str(value)  # 32 is a word among others
+    knob = registry.Knob(kinds[0] if kinds else hint, None, limit)
     try:
         return registry.check_value(where, value, knob)
     except StrategyError as error:

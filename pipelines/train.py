@@ -2,8 +2,8 @@
 
 from safetensors.numpy import save
 
-from al_plugin import campaign, layout, store
-from al_plugin.aside import beside_training
+from al_plugin import campaign, layout, ranks, store
+from al_plugin.aside import beside_training, devices_at_hand
 from al_plugin.config import Params
 from al_plugin.rounds import seeds
 from al_plugin.rounds.copies import eval_copies
@@ -13,6 +13,7 @@ from al_plugin.strategies import recipes, registry
 
 
 def train_model(params: Params) -> None:
+    devices_at_hand(params.train)
     shared, classes = params.campaign, params.campaign.classes
     pool, labeled, number = campaign.read_pool(params), campaign.read_labeled(classes), campaign.read_round()
     counts = labeled.per_class(len(classes))
@@ -22,6 +23,8 @@ def train_model(params: Params) -> None:
     evaluation, knobs = campaign.read_evaluation(params, pool), params.knobs_of(strategy)
     with beside_training(params.train.checkpoint_every) as aside:
         trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside)
+        if not ranks.is_first():
+            return
         copies = eval_copies(pool, evaluation, params.data.copy_radius)
         if copies["sample_ids"]:
             print(f"train: {len(copies['sample_ids'])} samples of the pool are (nearly) in data/eval: never asked")
