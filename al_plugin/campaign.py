@@ -138,6 +138,13 @@ def evaluation_in(parts: Mapping[str, Part], classes: tuple[str, ...], pool: Poo
     return Evaluation(features, labels)
 
 
+def write_eval_copies(copies: dict[str, Any]) -> None:
+    """Keep them for select, and say so where there are any."""
+    if copies["sample_ids"]:
+        print(f"train: {len(copies['sample_ids'])} samples of the pool are (nearly) in data/eval: never asked")
+    store.write_json(layout.EVAL_COPIES, copies)
+
+
 def read_eval_copies() -> set[str]:
     """Ids of pool samples that the evaluation set holds too."""
     return set(store.read_json(layout.EVAL_COPIES, _REPRO)["sample_ids"])

@@ -16,8 +16,7 @@ def train_model(params: Params) -> None:
     devices_at_hand(params.train)
     shared, classes = params.campaign, params.campaign.classes
     pool, labeled, number = campaign.read_pool(params), campaign.read_labeled(classes), campaign.read_round()
-    counts = labeled.per_class(len(classes))
-    triple = recipes.resolve(shared.recipe, params.overrides(), counts)
+    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(classes)))
     strategy = registry.load("train", triple.train)
     task = params.train.settings() | {"threads": shared.threads, "seed": seeds.number(shared.seed, number, "train")}
     evaluation, knobs = campaign.read_evaluation(params, pool), params.knobs_of(strategy)
@@ -26,9 +25,7 @@ def train_model(params: Params) -> None:
         if not ranks.is_first():
             return
         copies = eval_copies(pool, evaluation, params.data.copy_radius)
-        if copies["sample_ids"]:
-            print(f"train: {len(copies['sample_ids'])} samples of the pool are (nearly) in data/eval: never asked")
-        store.write_json(layout.EVAL_COPIES, copies)
+        campaign.write_eval_copies(copies)
         store.write_bytes(layout.WEIGHTS, save(dict(trained.weights)))
         store.write_json(layout.CARD, trained.card)
         store.write_table(layout.FORGETTING, trained.forgetting)
