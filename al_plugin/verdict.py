@@ -57,7 +57,10 @@ def verdict(
 
 
 def read_curve(path: Path) -> tuple[list[float], list[float]]:
-    """Labels and accuracies of a CSV with these columns, or DataError."""
+    """Labels and accuracies of a CSV with these columns, or DataError.
+
+    Of a simulation's curves.csv, which has a column arm, those of the arm random.
+    """
     import csv
 
     text = store.read_bytes(path, "name a CSV with columns labels and accuracy").decode("utf-8-sig", errors="replace")
@@ -65,7 +68,8 @@ def read_curve(path: Path) -> tuple[list[float], list[float]]:
     if not {"labels", "accuracy"} <= set(reader.fieldnames or ()):
         raise DataError(f"{path} has columns {reader.fieldnames}", change="it needs labels and accuracy")
     try:
-        rows = [(float(row["labels"]), float(row["accuracy"])) for row in reader]
+        chosen = [row for row in reader if row.get("arm", "random") == "random"]
+        rows = [(float(row["labels"]), float(row["accuracy"])) for row in chosen]
     except (TypeError, ValueError) as error:
         raise DataError(f"{path} holds a row that is no pair of numbers ({error})", change="correct it") from None
     if any(not (labels > 0 and 0 <= accuracy <= 1) for labels, accuracy in rows):

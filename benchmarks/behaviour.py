@@ -62,17 +62,15 @@ class Item:
 FIVE = {"seeds": 5}
 FEW, FEW_DIGITS = {200: 20, 1000: 8}, {50: 20, 200: 20}
 LONG, SHORT = {"seeds": 2, "epochs": 20}, {"seeds": 2, "epochs": 30}
+PART = {"seeds": 2, "epochs": 12, "samples": 10_000}
 ITEMS = {
     "forgetting": Item(forgetting, {**LONG, "lr": 0.001}, {**SHORT, "lr": 0.001}, sets=("mnist",)),
     "forgetting_by_sgd": Item(forgetting_by_sgd, {**LONG, "lr": 0.01}, {**SHORT, "lr": 0.01}, sets=("mnist",)),
     "forgetting_of_10000": Item(
-        forgetting, {**LONG, "samples": 10_000, "lr": 0.001}, {**SHORT, "samples": 300, "lr": 0.001}, sets=("mnist",)
+        forgetting, {**PART, "lr": 0.001}, {**SHORT, "samples": 300, "lr": 0.001}, sets=("mnist",)
     ),
     "forgetting_of_10000_by_sgd": Item(
-        forgetting_by_sgd,
-        {**LONG, "samples": 10_000, "lr": 0.01},
-        {**SHORT, "samples": 300, "lr": 0.01},
-        sets=("mnist",),
+        forgetting_by_sgd, {**PART, "lr": 0.01}, {**SHORT, "samples": 300, "lr": 0.01}, sets=("mnist",)
     ),
     "committees": Item(committees, FIVE, FIVE, FEW, FEW_DIGITS),
     "loss_prediction": Item(loss_prediction, FIVE, FIVE, FEW, FEW_DIGITS),

@@ -18,7 +18,7 @@ from al_plugin.config import read_params
 from al_plugin.math.intervals import Estimate, Refused
 from al_plugin.rounds.judge import Verdict
 from al_plugin.tracking import record
-from al_plugin.verdict import verdict
+from al_plugin.verdict import read_curve, verdict
 
 TRUTH = {f"s-{i:05d}": CLASSES[i % 3] for i in range(5000)}
 
@@ -159,6 +159,11 @@ def test_a_random_curve_gives_labels_saved_and_advice(past: Path, capsys: pytest
     assert "labels saved" in capsys.readouterr().out
 
 
+def test_of_a_simulations_curves_the_arm_random_is_read(past: Path) -> None:
+    Path("curves.csv").write_text("arm,seed,labels,accuracy\nmargin,0,50,0.9\nrandom,0,50,0.5\nrandom,1,50,0.6\n")
+    assert read_curve(Path("curves.csv")) == ([50.0, 50.0], [0.5, 0.6])
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -288,6 +293,7 @@ def test_the_document_is_json_and_the_same_twice(past: Path, capsys: pytest.Capt
     assert document["forecast"][0]["labels"] == 220
     assert set(document["forecast"][0]) == {"labels", "value", "low", "high", "level"}
     assert document["saved"].keys() == {"refused"}
+    assert [point["labels"] for point in document["control"]["points"]] == [20, 40, 60, 80, 100]
     assert set(document["biased"]) >= {"chosen_accuracy", "per_class"}
 
 

@@ -106,7 +106,16 @@ class Verdict:
             counted = row["counted"]
             if counted and counted["population"] == float("inf"):
                 counted["population"] = None
-        return {"schema": SCHEMA, **whole}
+        return {"schema": SCHEMA, **whole, "control": {"points": self.control_points()}}
+
+    def control_points(self) -> list[dict[str, Any]]:
+        """Accuracy on the pool of each round's model that has answered random rows, by its number of labels."""
+        found = [(fact, control.accuracy_on_pool([fact.counted])) for fact in self.rounds if fact.counted]
+        return [
+            {"round": fact.number, "labels": fact.labels, **asdict(one)}
+            for fact, one in found
+            if isinstance(one, Estimate)
+        ]
 
 
 def _ends(name: str, value: str, found: Answer) -> dict[str, float | None]:
