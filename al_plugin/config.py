@@ -68,7 +68,7 @@ class Train:
     augment: str = "none"
     epochs: int = 30
     batch_size: int = 32
-    lr: float = 0.005
+    lr: float | None = None
     weight_decay: float = 0.01
     dynamics_every: int = 1
     class_weights: str = "none"

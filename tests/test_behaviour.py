@@ -84,12 +84,12 @@ def test_the_papers_optimiser_is_sgd_with_momentum():
     """Three steps beside torch's class, and the loop has its own optimiser back afterwards."""
     from al_plugin.models import fit
 
-    usual = fit.adamw_update
+    usual = fit.AdamW
     ours, theirs = (torch.nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2))
     sgd = torch.optim.SGD([theirs], lr=0.1, momentum=0.5)
     with stochastic_gradient(0.5):
-        update = fit.adamw_update([ours], 0.01)
-    assert fit.adamw_update is usual
+        update = fit.AdamW([ours], 0.01)
+    assert fit.AdamW is usual
     for _ in range(3):
         for parameter in (ours, theirs):
             parameter.grad = None

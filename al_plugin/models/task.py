@@ -10,7 +10,7 @@ from al_plugin.math.dynamics import DispersionStream, ForgettingStream
 from al_plugin.models.checkpoint import Checkpoints
 
 # Rows per forward pass. Matrix products change in the last bit with it, so the grid never varies.
-BATCH = 1024
+BATCH = 256
 
 
 # What ``restore`` rebuilds a network from, as JSON.

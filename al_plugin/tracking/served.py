@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 # Matrix products change in the last bit with the number of rows: the grid that training used.
-_BATCH = 1024
+_BATCH = 256
 
 
 class Served(PythonModel):

@@ -1,6 +1,6 @@
 """Forgetting events of a whole training set, and how alike two seeds count them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -40,8 +40,7 @@ def watched(task: TrainingTask, test: np.ndarray, test_labels: np.ndarray) -> Wa
         model = new_network(task, hidden=HIDDEN, dropout=0.0)
         seen = Recorder(task, lambda: np.empty(0, dtype=np.int64))
 
-        def on_epoch(epoch: int, loss: float) -> None:
-            seen.on_epoch(epoch, loss)
+        def on_epoch(epoch: int, _loss: float) -> None:
             shares.append(float(seen.forgetting.unforgettable.mean()))
             print(f"epoch {epoch + 1}: unforgettable {shares[-1]:.4f}", flush=True)
             if (epoch + 1) % TEST_EVERY == 0 or epoch + 1 == task.epochs:
@@ -53,7 +52,7 @@ def watched(task: TrainingTask, test: np.ndarray, test_labels: np.ndarray) -> Wa
             model,
             *tensors_of(task),
             settings_of(task),
-            on_presentation=seen.on_presentation,
+            seen=seen,
             on_epoch=on_epoch,
         )
     return Watched(shares, accuracies, seen.forgetting)
@@ -63,23 +62,23 @@ def watched(task: TrainingTask, test: np.ndarray, test_labels: np.ndarray) -> Wa
 def stochastic_gradient(momentum: float) -> Iterator[None]:
     """The training loop with SGD and momentum in place of AdamW: the paper's optimiser, which we do not offer."""
 
-    def update_of(parameters: list[nn.Parameter], _weight_decay: float) -> Callable[[float], None]:
-        velocity = [torch.zeros_like(p) for p in parameters]
+    class Sgd(loop.AdamW):
+        def __init__(self, parameters: list[nn.Parameter], weight_decay: float) -> None:
+            super().__init__(parameters, weight_decay)
+            self._velocity = [torch.zeros_like(p) for p in parameters]
 
-        def update(lr: float) -> None:
+        def __call__(self, lr: float) -> None:
             with torch.no_grad():
-                for parameter, moving in zip(parameters, velocity, strict=True):
+                for parameter, moving in zip(self.parameters, self._velocity, strict=True):
                     if parameter.grad is not None:
                         moving.mul_(momentum).add_(parameter.grad)
                         parameter.sub_(lr * moving)
 
-        return update
-
-    usual, loop.adamw_update = loop.adamw_update, update_of
+    usual, loop.AdamW = loop.AdamW, Sgd  # type: ignore[misc]
     try:
         yield
     finally:
-        loop.adamw_update = usual
+        loop.AdamW = usual  # type: ignore[misc]
 
 
 def forgetting(
