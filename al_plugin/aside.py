@@ -5,21 +5,35 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 
-from al_plugin import __version__, layout, store
-from al_plugin.config import read_yaml
+from al_plugin import __version__, layout, ranks, store
+from al_plugin.config import Train, read_yaml
 from al_plugin.rounds.task import Aside
 from al_plugin.terminal import progress_line
 
 
+def devices_at_hand(train: Train) -> None:
+    """An error in one line, before anything is computed, where the devices asked for are not there."""
+    if train.needs_fabric():
+        # torch takes a second to import, and an empty round needs none of it.
+        from al_plugin.models.fabric import check
+
+        check(train.device, train.precision, train.devices)
+
+
 @contextmanager
 def beside_training(every: float) -> Iterator[Aside]:
-    """Checkpoints every ``every`` seconds (0: none), removed when the block ends without an error."""
+    """Checkpoints every ``every`` seconds (0: none), removed when the block ends without an error.
+
+    Of several processes all read them, and the first alone writes and removes them.
+    """
     folder = Folder(Path(layout.TRAININGS))
     with progress_line("train") as progress:
-        yield Aside(folder, every, code_digest(), progress)
-    folder.clear()
+        yield Aside(folder, every if ranks.is_first() else every and inf, code_digest(), progress)
+    if ranks.is_first():
+        folder.clear()
 
 
 class Folder:

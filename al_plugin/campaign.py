@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from al_plugin import layout, store
 from al_plugin.axes import Ints
-from al_plugin.config import Params
+from al_plugin.config import Params, Select
 from al_plugin.data.arrow import numbers
 from al_plugin.data.forms.part import Part, Settings
 from al_plugin.data.pool import Pool, column_of_ids, labels_of, pool_of, refuse_overlap
-from al_plugin.data.sets import Evaluation, Inputs, Labeled, Model, Scoreboard
+from al_plugin.data.sets import Evaluation, Inputs, Labeled, Model, Money, Scoreboard
 from al_plugin.errors import DataError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
 from al_plugin.parts import embedded, read_parts
@@ -68,6 +68,34 @@ def read_pool_ids() -> set[str]:
     return found
 
 
+def read_costs() -> dict[str, float]:
+    """Cost of one answer by sample, from the pool's optional column ``cost``; DataError unless finite and above 0."""
+    found: dict[str, float] = {}
+    for path in sorted(Path(layout.POOL).glob("*.parquet")):
+        if "cost" in pq.read_schema(path).names:
+            table = store.read_table(path, _ADD_POOL, columns=["sample_id", "cost"])
+            rows = zip(table.column("sample_id").to_pylist(), table.column("cost").to_pylist(), strict=True)
+            found |= {sample: cost for sample, cost in rows if cost is not None}
+    bad = [sample for sample, cost in found.items() if not isinstance(cost, int | float) or not 0 < cost < np.inf]
+    if bad:
+        raise DataError(f"{len(bad)} costs in the pool are not positive numbers, first of {bad[0]}", change="mend them")
+    return found
+
+
+def read_money(ids: np.ndarray, asked: Select) -> Money | None:
+    """What a query may cost, with the cost of every pool sample; None without a budget."""
+    if asked.budget is None:
+        return None
+    known = read_costs()
+    missing = [sample for sample in ids if sample not in known]
+    if missing:
+        raise DataError(
+            f"select.budget is {asked.budget:g}, but {len(missing)} pool samples have no cost, first {missing[0]}",
+            change="add a column cost to every pool part, or set select.budget to null",
+        )
+    return Money(np.array([known[sample] for sample in ids], dtype=np.float64), asked.budget, asked.budget_rule)
+
+
 def read_shown(sample_ids: Sequence[str]) -> list[dict[str, str]]:
     """What people see of samples when they label: every column of text or single numbers, as text."""
     wanted = set(sample_ids)
@@ -108,6 +136,18 @@ def evaluation_in(parts: Mapping[str, Part], classes: tuple[str, ...], pool: Poo
     if len(labels) == 0:
         raise DataError("the evaluation set is empty", change=_ADD_EVAL)
     return Evaluation(features, labels)
+
+
+def write_eval_copies(copies: dict[str, Any]) -> None:
+    """Keep them for select, and say so where there are any."""
+    if copies["sample_ids"]:
+        print(f"train: {len(copies['sample_ids'])} samples of the pool are (nearly) in data/eval: never asked")
+    store.write_json(layout.EVAL_COPIES, copies)
+
+
+def read_eval_copies() -> set[str]:
+    """Ids of pool samples that the evaluation set holds too."""
+    return set(store.read_json(layout.EVAL_COPIES, _REPRO)["sample_ids"])
 
 
 def read_round() -> int:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from al_plugin.errors import CampaignError
@@ -16,10 +16,11 @@ _QUIET = {
 }
 
 
-def git(*arguments: str, cwd: str | Path = ".") -> str:
+def git(*arguments: str, cwd: str | Path = ".", env: Mapping[str, str] | None = None) -> str:
     """Output of a git command, stripped; CampaignError with git's own words if it fails."""
+    values = {**os.environ, **(env or {})}
     try:
-        done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, check=False)
+        done = subprocess.run(["git", *arguments], cwd=cwd, env=values, capture_output=True, check=False)
     except FileNotFoundError:
         raise CampaignError("git is not installed", change="install git") from None
     if done.returncode:
@@ -56,14 +57,33 @@ def dvc(*arguments: str, cwd: str | Path = ".") -> str:
     command = [sys.executable, "-m", "dvc", *arguments]
     done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, check=False)
     if done.returncode:
-        said = (done.stderr or done.stdout).decode(errors="replace").splitlines()
-        # A stage's own line stands before DVC's, which only says that the stage failed.
-        lines = [line for line in said if line.strip() and not line.startswith("WARNING")]
-        if lines and lines[0].startswith("Traceback"):  # a bug; its last line says what
-            lines = [line for line in lines if not line.startswith(("ERROR", " "))][-1:]
-        reason = f": {lines[0].removeprefix('ERROR: ')}" if lines else ""
-        raise CampaignError(f"dvc {arguments[0]} failed{reason}")
+        raise _dvc_failed(arguments[0], (done.stderr or done.stdout).decode(errors="replace").splitlines())
     return done.stdout.decode(errors="replace").strip()
+
+
+def dvc_aloud(*arguments: str, held: Sequence[int] = ()) -> None:
+    """The same for long work: what DVC and its stages print is passed on while they run.
+
+    DVC inherits the file descriptors ``held``, so that a lock on one outlives a killed caller.
+    """
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "dvc", *arguments]
+    said: list[str] = []
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, pass_fds=held) as running:
+        for line in running.stderr or ():
+            said.append(line.decode(errors="replace").rstrip())
+            sys.stderr.write(f"{said[-1]}\n")
+    if running.returncode:
+        raise _dvc_failed(arguments[0], said)
+
+
+def _dvc_failed(command: str, said: Sequence[str]) -> CampaignError:
+    # A stage's own line stands before DVC's, which only says that the stage failed.
+    lines = [line for line in said if line.strip() and not line.startswith("WARNING")]
+    if lines and lines[0].startswith("Traceback"):  # a bug; its last line says what
+        lines = [line for line in lines if not line.startswith(("ERROR", " "))][-1:]
+    reason = f": {lines[0].removeprefix('ERROR: ')}" if lines else ""
+    return CampaignError(f"dvc {command} failed{reason}")
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

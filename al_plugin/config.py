@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, get_type_hints
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import yaml
 
@@ -33,12 +34,14 @@ class Campaign:
 class Data:
     """How samples become numbers: images from files ``image_size`` pixels square, texts ``text_features`` n-grams.
 
-    ``encoder`` null, or a frozen network that turns texts or images into embeddings.
+    ``encoder`` null, or a frozen network that turns texts or images into embeddings. Pool samples
+    within ``copy_radius`` of an evaluation sample are never asked.
     """
 
     encoder: str | None = None
     image_size: int = 32
     text_features: int = 4096
+    copy_radius: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ class Train:
     ``network``: auto (cnn for images, mlp otherwise), mlp, linear, cnn, or module:factory of the
     repository; ``augment``: changes of images in training. ``dynamics_every`` 0: never. ``warmup`` and
     ``holdout`` are shares, of the training and of the labelled set; ``clip_norm`` and ``patience``
-    (epochs) 0: off. ``calibrate`` fits a temperature on the held-out samples. ``checkpoint_every``
-    seconds, 0: never.
+    (epochs) 0: off. ``calibrate`` fits a temperature on the held-out samples. ``device``: cpu, cuda, mps
+    or auto; ``precision``: 32, bf16 or 16. ``checkpoint_every`` seconds, 0: never.
     """
 
     strategy: str | None = None
@@ -65,7 +68,7 @@ class Train:
     augment: str = "none"
     epochs: int = 30
     batch_size: int = 32
-    lr: float = 0.005
+    lr: float | None = None
     weight_decay: float = 0.01
     dynamics_every: int = 1
     class_weights: str = "none"
@@ -75,6 +78,9 @@ class Train:
     holdout: float = 0.0
     patience: int = 0
     calibrate: bool = False
+    device: str = "cpu"
+    precision: str = "32"
+    devices: int = 1
     checkpoint_every: float = 60.0
     knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -82,6 +88,10 @@ class Train:
         """What decides the result for every training method, by name."""
         beside = ("strategy", "checkpoint_every", "knobs")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in beside}
+
+    def needs_fabric(self) -> bool:
+        """Whether the training is on more than this process's CPU in float32."""
+        return (self.device, self.precision, self.devices) != ("cpu", "32", 1)
 
 
 @dataclass(frozen=True)
@@ -106,7 +116,9 @@ class Score:
 class Select:
     """What is asked next: ``n`` samples, of which a share is drawn at random first.
 
-    ``relabel``: labelled samples compete too, for another annotator's answer.
+    ``relabel``: labelled samples compete too, for another annotator's answer. ``budget``: money a query
+    may cost by the pool's column cost, null for any; ``top`` then takes the best score per cost
+    (``budget_rule`` ratio) or the best set (knapsack), other strategies go on as long as it lasts.
     """
 
     strategy: str | None = None
@@ -114,6 +126,8 @@ class Select:
     random_share: float = 0.1
     annotators: int = 1
     relabel: bool = False
+    budget: float | None = None
+    budget_rule: str = "ratio"
     knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -127,6 +141,33 @@ class Tracking:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """When `al status` says stop: ``criteria`` with their thresholds, ``any`` or ``all`` of them.
+
+    ``window``: consecutive pairs of models a criterion looks at; ``min_rounds``: answered rounds before
+    which only a budget says stop.
+    """
+
+    criteria: Mapping[str, float] = field(default_factory=lambda: {"stabilising_predictions": 0.99})
+    combine: str = "any"
+    window: int = 3
+    min_rounds: int = 3
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a round must hold before `al ci round` asks people for more; null: anything.
+
+    ``metric`` on the evaluation set may be worse than the champion's by ``max_drop`` at most; the answers
+    given and asked for stay within ``budget``.
+    """
+
+    metric: str = "accuracy"
+    max_drop: float | None = None
+    budget: int | None = None
+
+
+@dataclass(frozen=True)
 class Params:
     """All sections of params.yaml."""
 
@@ -137,6 +178,8 @@ class Params:
     score: Score
     select: Select
     tracking: Tracking
+    stop: Stop
+    gate: Gate
 
     def knobs_of(self, strategy: registry.Strategy) -> dict[str, Any]:
         """The checked knobs that params.yaml sets for a strategy."""
@@ -149,10 +192,22 @@ class Params:
 
 
 NETWORKS = ("auto", "mlp", "linear", "cnn")
+# Stopping criteria with the threshold of the literature where it names one; a budget has none.
+CRITERIA: Mapping[str, float | None] = {
+    "stabilising_predictions": 0.99,
+    "delta_f": 0.05,
+    "classification_change": 0.0,
+    "overall_uncertainty": 0.05,
+    "error_stability": 0.1,
+    "plateau": 0.005,
+    "labels": None,
+    "money": None,
+}
 _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "campaign.seed": registry.Range(0, 2**63 - 1),
     "campaign.threads": registry.Range(1, 1024),
     "data.image_size": registry.Range(4, 1024),
+    "data.copy_radius": registry.Range(0, None),
     "data.text_features": registry.Range(64, 2**20),
     "train.augment": registry.OneOf(("none", "shift", "shift_flip")),
     "train.epochs": registry.Range(1, None),
@@ -166,6 +221,9 @@ _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "train.clip_norm": registry.Range(0, None),
     "train.holdout": registry.Range(0, 0.9),
     "train.patience": registry.Range(0, None),
+    "train.device": registry.OneOf(("cpu", "cuda", "mps", "auto")),
+    "train.precision": registry.OneOf(("32", "bf16", "16")),
+    "train.devices": registry.Range(1, 1024),
     "train.checkpoint_every": registry.Range(0, None),
     "score.passes": registry.Range(2, 10_000),
     "score.posterior": registry.OneOf(("dropout", "laplace")),
@@ -174,6 +232,14 @@ _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "select.n": registry.Range(1, None),
     "select.random_share": registry.Range(0, 1),
     "select.annotators": registry.Range(1, None),
+    "select.budget": registry.Range(0, None),
+    "select.budget_rule": registry.OneOf(("ratio", "knapsack")),
+    "stop.combine": registry.OneOf(("any", "all")),
+    "stop.window": registry.Range(1, None),
+    "stop.min_rounds": registry.Range(0, None),
+    "gate.metric": registry.OneOf(("accuracy", "balanced_accuracy", "nll", "ece")),
+    "gate.max_drop": registry.Range(0, None),
+    "gate.budget": registry.Range(1, None),
 }
 
 
@@ -227,6 +293,16 @@ def read_params(content: bytes) -> Params:
     return params
 
 
+def read_campaign(content: bytes) -> Campaign:
+    """The section ``campaign`` alone, without loading any strategy: no code of the repository runs."""
+    document = read_yaml(content, "params.yaml")
+    if not isinstance(document, dict):
+        raise ParamsError("params.yaml holds no sections", change="start from the one `al init` writes")
+    campaign: Campaign = _section("campaign", Campaign, document.get("campaign"))
+    _check_campaign(campaign)
+    return campaign
+
+
 def check_version(params: Params) -> None:
     """ParamsError if the campaign is computed with another version of the plugin than this one."""
     asked = params.campaign.plugin_version
@@ -262,10 +338,15 @@ def _section(name: str, kind: type, raw: Any) -> Any:
 def _typed(where: str, value: Any, hint: Any) -> Any:
     if hint == tuple[str, ...]:
         return _class_names(where, value)
-    optional = hint == (str | None)
-    if optional and value is None:
+    if hint == Mapping[str, float]:
+        return _criteria(where, value)
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType] if NoneType in get_args(hint) else []
+    if kinds and value is None:
         return None
-    knob = registry.Knob(str if optional else hint, None, _LIMITS.get(where))
+    limit = _LIMITS.get(where)
+    if isinstance(limit, registry.OneOf) and type(value) is int:
+        value = str(value)  # 32 is a word among others
+    knob = registry.Knob(kinds[0] if kinds else hint, None, limit)
     try:
         return registry.check_value(where, value, knob)
     except StrategyError as error:
@@ -282,6 +363,23 @@ def _class_names(where: str, value: Any) -> tuple[str, ...]:
             change=f'labels are strings: quote every class, such as "{str(bare[0]).lower()}"',
         )
     return tuple(value)
+
+
+def _criteria(where: str, value: Any) -> dict[str, float]:
+    """Criteria with their thresholds; null stands for the literature's."""
+    if not isinstance(value, dict):
+        raise ParamsError(f"params.yaml sets {where} to {value!r}", change="write name: threshold, or name: null")
+    _refuse_unknown(f"params.yaml: {where}", value, tuple(CRITERIA))
+    found: dict[str, float] = {}
+    for name, given in value.items():
+        limit = CRITERIA[name] if given is None else given
+        if not isinstance(limit, int | float) or isinstance(limit, bool) or not 0 <= limit < float("inf"):
+            need = "a budget" if CRITERIA[name] is None else "a threshold, or null for the usual one"
+            raise ParamsError(
+                f"params.yaml sets {where}.{name} to {given!r}", change=f"it takes {need}: a number of 0 or more"
+            )
+        found[name] = float(limit)
+    return found
 
 
 def _check_campaign(campaign: Campaign) -> None:

@@ -7,17 +7,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from al_plugin import commands, layout
+from al_plugin import __version__, commands, layout, store
 from al_plugin.config import read_yaml
+
+_LOOP = ("merge-labels", "train", "score", "select")
 
 
 @dataclass(frozen=True)
 class PastRound:
-    """The newest first-parent commit that holds a round; ``lock`` is its parsed dvc.lock."""
+    """The newest first-parent commit that holds a round; ``lock`` is its parsed dvc.lock.
+
+    ``home`` is the repository whose DVC cache holds its outputs.
+    """
 
     number: int
     commit: str
     lock: dict[str, Any]
+    home: Path = Path()
 
     def outputs(self) -> dict[str, str]:
         """Hash of every stage output, by path."""
@@ -40,30 +46,63 @@ def past_rounds() -> dict[int, PastRound]:
         return found  # nothing is committed yet
     log = commands.git("rev-list", "--first-parent", "HEAD", "--", layout.DVC_LOCK, layout.MANIFESTS)
     for commit in log.split():
-        past = _round_at(commit)
+        past = _remembered_round_at(commit)
         if past is not None and past.number not in found:
             found[past.number] = past
     return dict(sorted(found.items()))
 
 
+def current_round() -> PastRound | None:
+    """The round in the working tree, committed or not, or None where `dvc repro` has not finished it."""
+    path = Path(layout.DVC_LOCK)
+    lock: dict[str, Any] = (read_yaml(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else None) or {}
+    stages = lock.get("stages", {})
+    if not set(_LOOP) <= set(stages) or not _whole(stages):
+        return None
+    pinned = {entry["path"]: entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
+    if pinned.get(layout.MANIFESTS) != present_manifests():
+        return None
+    numbers = [name for name in Path(layout.MANIFESTS).glob("round_*") if name.is_dir()]
+    return PastRound(len(numbers), "", lock)
+
+
 def read_output(past: PastRound, path: str) -> bytes | None:
     """Content of a stage output of a past round from the local DVC cache, or None if it is not there."""
     digest = past.outputs().get(path)
-    if digest is None or digest.endswith(".dir"):
+    return None if digest is None or digest.endswith(".dir") else _cached(past, digest)
+
+
+def read_folder(past: PastRound, path: str, suffix: str) -> dict[str, bytes] | None:
+    """Files of an output folder that end in ``suffix``, by path within it, in order; None if one is not cached."""
+    digest = past.outputs().get(path)
+    listing = None if digest is None or not digest.endswith(".dir") else _cached(past, digest)
+    if listing is None:
         return None
-    cached = cache_folder() / digest[:2] / digest[2:]
-    return cached.read_bytes() if cached.is_file() else None
+    try:
+        entries = json.loads(listing)
+    except ValueError:
+        return None  # damaged
+    names = {entry["relpath"]: entry["md5"] for entry in entries if entry["relpath"].endswith(suffix)}
+    contents = {name: _cached(past, names[name]) for name in sorted(names)}
+    found = {name: content for name, content in contents.items() if content is not None}
+    return found if len(found) == len(names) else None
+
+
+def _cached(past: PastRound, digest: str) -> bytes | None:
+    path = cache_folder(past.home) / digest[:2] / digest[2:]
+    return path.read_bytes() if path.is_file() else None
 
 
 @cache
-def cache_folder() -> Path:
-    """Where DVC keeps files by MD5."""
-    configured = commands.git_bytes("config", "-f", ".dvc/config", "--get", "cache.dir")
-    local = commands.git_bytes("config", "-f", ".dvc/config.local", "--get", "cache.dir")
+def cache_folder(home: Path = Path()) -> Path:
+    """Where DVC keeps files of the repository at ``home`` by MD5."""
+    folder = home / ".dvc"
+    configured = commands.git_bytes("config", "-f", str(folder / "config"), "--get", "cache.dir")
+    local = commands.git_bytes("config", "-f", str(folder / "config.local"), "--get", "cache.dir")
     for value in (local, configured):
         if value:
-            return Path(".dvc", value.decode().strip(), "files", "md5")
-    return Path(".dvc/cache/files/md5")
+            return Path(folder, value.decode().strip(), "files", "md5")
+    return folder / "cache" / "files" / "md5"
 
 
 def pinned_manifests() -> str | None:
@@ -78,9 +117,37 @@ def pinned_manifests() -> str | None:
 
 def present_manifests() -> str:
     """The same of the folder as it is now."""
-    folder = Path(layout.MANIFESTS)
+    return folder_hash(digests_of(Path(layout.MANIFESTS)))
+
+
+def digest_of(path: Path) -> str:
+    """MD5 of a file, as DVC keeps it."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def digests_of(folder: Path) -> dict[str, str]:
+    """MD5 of every file of a folder, by path within it."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return folder_hash({path.relative_to(folder).as_posix(): _md5(path.read_bytes()) for path in files})
+    return {path.relative_to(folder).as_posix(): digest_of(path) for path in files}
+
+
+def _remembered_round_at(commit: str) -> PastRound | None:
+    """The same as ``_round_at``; what a commit holds never changes, and reading YAML is slow."""
+    path = Path(layout.PRIVATE, "cache", f"rounds-{__version__}", f"{commit}.json")
+    try:
+        known = json.loads(path.read_bytes())
+        return PastRound(known["number"], commit, known["lock"]) if known else None
+    except (OSError, ValueError, KeyError):
+        past = _round_at(commit)
+    value = {"number": past.number, "lock": past.lock} if past else {}
+    try:
+        content = json.dumps(value)
+        if json.loads(content) == value:  # a key or value that JSON does not know is read anew each time
+            store.write_bytes(path, content.encode())
+    except (OSError, TypeError):
+        return past  # a read-only checkout is read anew each time
+    return past
 
 
 def _round_at(commit: str) -> PastRound | None:
@@ -89,7 +156,7 @@ def _round_at(commit: str) -> PastRound | None:
         return None
     lock = read_yaml(content, f"{commit[:9]}:{layout.DVC_LOCK}")
     stages = (lock or {}).get("stages", {})
-    if not {"merge-labels", "train", "score", "select"} <= set(stages):
+    if not set(_LOOP) <= set(stages):
         return None
     if not _whole(stages):
         return None
@@ -102,7 +169,7 @@ def _round_at(commit: str) -> PastRound | None:
 
 def _whole(stages: dict[str, Any]) -> bool:
     """Whether every stage of the round read what the others wrote: no repro stopped half way."""
-    loop = [stages[name] for name in ("merge-labels", "train", "score", "select")]
+    loop = [stages[name] for name in _LOOP]
     written = {entry["path"]: entry.get("md5") for stage in loop for entry in stage.get("outs", [])}
     read = [(entry["path"], entry.get("md5")) for stage in loop for entry in stage.get("deps", [])]
     return all(written.get(path, digest) == digest for path, digest in read)

@@ -52,10 +52,42 @@ def read_rounds(*, interrupted: bool = False) -> list[LabelRound]:
     ``interrupted`` forgives what a killed filing leaves behind (files without a manifest, a round
     with a query and no answers yet), so that the filing can be run again.
     """
-    numbers = sorted({*_numbers(layout.LABELS), *_numbers(layout.MANIFESTS)})
+    numbers = round_numbers()
     refuse_gaps(numbers)
-    rounds = [_read_round(number, interrupted=interrupted) for number in numbers]
+    rounds = [read_round(number, interrupted=interrupted) for number in numbers]
     return [label_round for label_round in rounds if label_round.query]
+
+
+def round_numbers() -> list[int]:
+    """Numbers of the label rounds that have a folder, of labels or of manifests."""
+    return sorted({*_numbers(layout.LABELS), *_numbers(layout.MANIFESTS)})
+
+
+def read_round(number: int, *, interrupted: bool = False) -> LabelRound:
+    """One label round, verified as ``read_rounds`` does."""
+    folder = Path(layout.LABELS, layout.round_folder(number))
+    contents = {path.name: path.read_bytes() for path in _visible(folder)}
+    manifests = [_manifest(path) for path in _visible(Path(layout.MANIFESTS, layout.round_folder(number)))]
+    promised = {manifest["file"]: manifest["sha256"] for manifest in manifests}
+    if interrupted:
+        contents = {name: content for name, content in contents.items() if name in promised}
+    refuse_altered(
+        str(folder),
+        {name: answer_files.digest(content) for name, content in contents.items()},
+        promised,
+        pull=_PULL_DVC if labels_in_dvc() else _PULL_GIT,
+    )
+    names = sorted(name for name in contents if name != layout.ROUND_QUERY)
+    if interrupted and layout.ROUND_QUERY not in contents:
+        return LabelRound(number, (), ())
+    if (layout.ROUND_QUERY not in contents or not names) and not interrupted:
+        raise LabelError(
+            f"{folder} holds {'no answers' if layout.ROUND_QUERY in contents else 'no query'}",
+            change="file answers with `al labels add FILE`",
+        )
+    refuse_batch_gaps(str(folder), names)
+    files = tuple(AnswerFile(number, name, _answers(folder / name, contents[name])) for name in names)
+    return LabelRound(number, from_jsonl(contents[layout.ROUND_QUERY], str(folder / layout.ROUND_QUERY)), files)
 
 
 def round_count() -> int:
@@ -197,32 +229,6 @@ def _write(filing: Filing) -> None:
     }
     store.write_bytes(filing.path, filing.content)
     store.write_json(filing.manifest, manifest)
-
-
-def _read_round(number: int, *, interrupted: bool) -> LabelRound:
-    folder = Path(layout.LABELS, layout.round_folder(number))
-    contents = {path.name: path.read_bytes() for path in _visible(folder)}
-    manifests = [_manifest(path) for path in _visible(Path(layout.MANIFESTS, layout.round_folder(number)))]
-    promised = {manifest["file"]: manifest["sha256"] for manifest in manifests}
-    if interrupted:
-        contents = {name: content for name, content in contents.items() if name in promised}
-    refuse_altered(
-        str(folder),
-        {name: answer_files.digest(content) for name, content in contents.items()},
-        promised,
-        pull=_PULL_DVC if labels_in_dvc() else _PULL_GIT,
-    )
-    names = sorted(name for name in contents if name != layout.ROUND_QUERY)
-    if interrupted and layout.ROUND_QUERY not in contents:
-        return LabelRound(number, (), ())
-    if (layout.ROUND_QUERY not in contents or not names) and not interrupted:
-        raise LabelError(
-            f"{folder} holds {'no answers' if layout.ROUND_QUERY in contents else 'no query'}",
-            change="file answers with `al labels add FILE`",
-        )
-    refuse_batch_gaps(str(folder), names)
-    files = tuple(AnswerFile(number, name, _answers(folder / name, contents[name])) for name in names)
-    return LabelRound(number, from_jsonl(contents[layout.ROUND_QUERY], str(folder / layout.ROUND_QUERY)), files)
 
 
 def _answers(path: Path, content: bytes) -> tuple[Answer, ...]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from al_plugin import campaign, layout
 from al_plugin.config import Params
+from al_plugin.math.moments import moments, scale_of, standardised
 from al_plugin.math.redundancy import near_duplicates
-from al_plugin.rounds.provide import standardised
 from al_plugin.strategies import recipes
 
 # From here on the rare classes drown in plain accuracy.
@@ -56,7 +56,8 @@ def seen(params: Params) -> Seen:
     evaluation = campaign.read_evaluation(params, pool)
     labeled = campaign.read_labeled(classes).per_class(len(classes)) if Path(layout.LABELED).exists() else []
     rng = np.random.default_rng(params.campaign.seed)
-    share = near_duplicates(standardised(pool.features, pool.groups), rng)
+    mean, deviation = moments(pool.features, pool.groups)
+    share = near_duplicates(standardised(pool.features, mean, scale_of(deviation)), rng)
     facts = recipes.Facts(tuple(labeled or [0] * len(classes)), len(pool), params.select.n, share)
     return Seen(facts, classes, len(pool), len(evaluation.labels))
 

@@ -7,12 +7,13 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from al_plugin import layout
+from al_plugin import layout, ranks
 from al_plugin.config import Params, check_version, read_params
 from al_plugin.errors import AlError, CampaignError
 
@@ -20,6 +21,7 @@ from al_plugin.errors import AlError, CampaignError
 def run(name: str, work: Callable[[Params], None]) -> None:
     """Run one stage: die with DVC, hold the stage's lock, read params, work; one line on error.
 
+    Another process of the same stage (``ranks``) works under the first one's lock and dies with it.
     Exits with 1 after an ``AlError``; any other exception is a bug and keeps its traceback.
     """
     die_with_parent()
@@ -27,12 +29,11 @@ def run(name: str, work: Callable[[Params], None]) -> None:
     # end, takes a third of a stage's time; long work still collects, but seldom.
     gc.set_threshold(100_000, 50, 1000)
     atexit.register(gc.freeze)
+    ranks.may_start_others(sys.argv[0])
     try:
         params = load_params()
         check_version(params)
-        with open(_lock_file(name), "w", encoding="utf-8") as lock:
-            # A killed DVC may have left its child at work; wait until it has ended.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _lock(name) if ranks.is_first() else nullcontext():
             # Sums over several threads add up in another order, so the count is part of the result.
             threadpool_limits(params.campaign.threads)
             work(params)
@@ -53,10 +54,11 @@ def load_params(root: str = ".") -> Params:
 
 
 def die_with_parent() -> None:
-    """Under DVC on Linux: be killed when the process that started this one dies."""
-    if "DVC_STAGE" not in os.environ or sys.platform != "linux":
+    """Under DVC, or as another process of a stage, on Linux: be killed when what started this one dies."""
+    started = "DVC_STAGE" in os.environ or not ranks.is_first()
+    if not started or sys.platform != "linux":
         return
-    parent = os.getppid()
+    parent = ranks.first() or os.getppid()
     pr_set_pdeathsig = 1
     if ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
@@ -64,7 +66,11 @@ def die_with_parent() -> None:
         sys.exit(1)  # the parent died in between
 
 
-def _lock_file(name: str) -> Path:
+@contextmanager
+def _lock(name: str) -> Iterator[None]:
+    """The stage's lock: a killed DVC may have left its child at work; wait until it has ended."""
     folder = Path(layout.PRIVATE, "locks")
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{name}.lock"
+    with open(folder / f"{name}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -107,7 +107,11 @@ def read_array(path: str | Path, made_by: str) -> Floats:
 
 
 def csv_text(columns: Mapping[str, list[Any]]) -> bytes:
-    """Numbers by column as CSV, floats in their shortest exact form."""
-    lines = [",".join(columns)]
-    lines += [",".join(str(value) for value in row) for row in zip(*columns.values(), strict=True)]
-    return ("\n".join(lines) + "\n").encode()
+    """Numbers and texts by column as CSV, floats in their shortest exact form, texts quoted where they must be."""
+    import csv
+
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return out.getvalue().encode()

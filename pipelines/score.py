@@ -30,6 +30,7 @@ def score_pool(params: Params) -> None:
     for name, values in scored.shared.items():
         store.write_array(Path(layout.SCORES, f"{name}.npy"), values)
     store.write_json(layout.SCORE_METRICS, scored.metrics)
+    store.write_bytes(layout.SCORE_HISTOGRAM, store.csv_text(scored.histogram))
 
 
 if __name__ == "__main__":

@@ -22,12 +22,13 @@ def select_query(params: Params) -> None:
         print("select: `al query withdraw` lets the next dvc repro choose anew")
     else:
         board, signals = campaign.read_scoreboard()
-        excluded = ledger.excluded(
-            store.read_table(layout.ASKED, "run dvc repro"), labeled.sample_ids, relabel=params.select.relabel
-        )
+        taken = store.read_table(layout.ASKED, "run dvc repro")
+        excluded = ledger.excluded(taken, labeled.sample_ids, relabel=params.select.relabel)
+        excluded |= campaign.read_eval_copies()
         strategy = registry.load("select", triple.select)
         knobs = params.knobs_of(strategy)
-        selected = select(board, signals, labeled, excluded, strategy, knobs, asked, triple.reason)
+        money = campaign.read_money(board.ids, params.select)
+        selected = select(board, signals, labeled, excluded, strategy, knobs, asked, triple.reason, money)
         rows = selected.rows
         if selected.warning:
             print(f"select: warning: {selected.warning}", file=sys.stderr)

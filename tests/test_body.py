@@ -17,7 +17,8 @@ from al_plugin.models.body import build, own
 from al_plugin.models.fit import seeded
 from al_plugin.models.forward import forward
 from al_plugin.models.posterior import dropout_heads, mc_log_probs
-from al_plugin.models.restore import model_signals, rebuild
+from al_plugin.models.rebuilt import rebuild
+from al_plugin.models.restore import model_signals
 from al_plugin.models.task import Body, TrainingTask
 from al_plugin.strategies.registry import load, names
 
@@ -105,6 +106,10 @@ OWN_BODY = Body("own_networks:Net", SHAPE, 2)
 def test_every_training_method_takes_every_network_and_restores_it(name, body, repository):
     strategy = load("train", name)
     task = task_of(body)
+    if name == "swag" and body is OWN_BODY:
+        with pytest.raises(AlError, match="batch normalisation, whose statistics"):
+            strategy.function(task)
+        return
     fitted = strategy.function(task)
     again = strategy.function(task)
     assert {k: v.tobytes() for k, v in fitted.weights.items()} == {k: v.tobytes() for k, v in again.weights.items()}

@@ -27,7 +27,7 @@ def test_a_campaign_of_each_kind_of_data(kind: str, tmp_path: Path) -> None:
 
 # Those whose training differs; the others share `single`, and test_registry_round.py runs all of them.
 OWN_TRAINING = (
-    *("qbc", "ensemble", "snapshot", "diversity_ensemble", "split_head", "bayes_by_backprop"),
+    *("qbc", "ensemble", "snapshot", "diversity_ensemble", "split_head", "bayes_by_backprop", "swag"),
     *("suggestive_annotation", "forest", "learning_loss", "ceal", "consistency", "svp", "vaal", "mal"),
 )
 

@@ -1,5 +1,6 @@
 """Committees: their members differ, their mean is better than their members, and they flow through score."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,9 +11,15 @@ from loop import digits_split, params_of
 from al_plugin.checks.train import _task
 from al_plugin.data.sets import Inputs, Labeled, Model
 from al_plugin.math.committee import mutual_information
+from al_plugin.models import forward as forwards
+from al_plugin.models import rebuilt
 from al_plugin.models.ensembles import cosine_rate
+from al_plugin.models.forward import forward
+from al_plugin.models.rebuilt import Networks, rebuild
 from al_plugin.models.restore import member_log_probs, members, model_signals
 from al_plugin.models.split_head import SplitHead
+from al_plugin.models.task import Body
+from al_plugin.rounds import score as scoring
 from al_plugin.rounds.provide import Sampling
 from al_plugin.rounds.score import score
 from al_plugin.rounds.train import train
@@ -136,4 +143,88 @@ def test_a_committee_is_served(name):
     features = np.random.default_rng(0).normal(size=(1100, 4)).astype(np.float32)
     served_weights = {key: torch.from_numpy(array) for key, array in fitted.weights.items()}
     expected, _ = model_signals({"network": fitted.network}, fitted.weights, features)
-    assert np.array_equal(served._log_probs(served_weights, features, 3), expected)
+    assert np.array_equal(served._log_probs(served_weights, dict(fitted.network), features), expected)
+
+
+def plainly(card, networks, features):
+    """Every network rebuilt by itself and run over all rows; the mean of its probabilities, float64."""
+    found = [forward(rebuild(card, weights), features) for weights in networks]
+    total = np.logaddexp.reduce([one.astype(np.float64) for one, _ in found])
+    return np.stack([one for one, _ in found]), (total - np.log(len(found))).astype(np.float32), found[0][1]
+
+
+@pytest.mark.parametrize("rows", [1, 1024, 2049])
+@pytest.mark.parametrize("body", [Body("mlp"), Body("cnn", (1, 4, 4), 1)], ids=lambda body: body.name)
+@pytest.mark.parametrize("name", COMMITTEES)
+def test_one_module_for_all_members_changes_no_bit(name, body, rows, monkeypatch):
+    """In blocks, and with the weights of each member loaded in turn, as if each had a module of its own."""
+    monkeypatch.setattr(rebuilt, "_BLOCK", 1024)
+    features = np.random.default_rng(0).normal(size=(rows, 16)).astype(np.float32)
+    pool = features[np.arange(24) % rows]
+    labels = np.arange(12) % 3
+    task = replace(_task(epochs=2), features=pool[:12].copy(), labels=labels, pool_features=pool, body=body)
+    fitted = registry.load("train", name).function(task)
+    card = {"network": fitted.network}
+    each, mean, embeddings = plainly(card, members(card, fitted.weights), features)
+    networks = Networks(card, members(card, fitted.weights))
+    for _ in range(2):
+        for found, expected in zip(networks.both(features), (each, mean, embeddings), strict=True):
+            assert found.dtype == np.float32
+            assert np.array_equal(found, expected)
+    assert np.array_equal(member_log_probs(card, members(card, fitted.weights), features), each)
+    assert all(map(np.array_equal, model_signals(card, fitted.weights, features), (mean, embeddings)))
+
+
+@pytest.mark.parametrize(
+    ("score_by", "select_by"), [("bald", "top"), ("margin", "batch_bald"), ("bald", "kcenter_greedy")]
+)
+@pytest.mark.parametrize("temperature", [None, 1.7])
+def test_the_mean_of_a_scored_committee_is_the_models_prediction(score_by, select_by, temperature, monkeypatch):
+    """Taken from the posterior samples on the way or by itself: the same table and stored signals."""
+    monkeypatch.setattr(scoring, "_BLOCK", 512)
+    pool, _, labeled, result = trained("ensemble", epochs=3)
+    card = {**result.card, "calibration_temperature": temperature}
+    by = registry.load("score", score_by), registry.load("select", select_by)
+    scored = score(Model(card, result.weights), Inputs(pool, labeled), Sampling(0), *by, {})
+    # A block of 512 rows is another batch grid than 1024: not bit for bit.
+    log_probs, embeddings = model_signals(card, result.weights, pool.features)
+    table, stored = scored.tables["part-00000"], scored.signals["part-00000"]
+    np.testing.assert_allclose(np.array(table.column("confidence")), np.exp(log_probs.max(axis=1)), rtol=1e-4)
+    assert table.column("predicted").to_pylist() == [card["classes"][c] for c in log_probs.argmax(axis=1)]
+    for name, expected in (("log_probs", log_probs), ("embeddings", embeddings)):
+        if name in stored:
+            np.testing.assert_allclose(stored[name], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_members_run_once_per_block_where_both_are_wanted(monkeypatch):
+    """Five members, three blocks: fifteen forward passes, and one module."""
+    pool, _, labeled, result = trained("ensemble", epochs=3)
+    passes, built = [], []
+    plain, made = forwards.forward, rebuilt.rebuild
+    monkeypatch.setattr(forwards, "forward", lambda model, rows: passes.append(len(rows)) or plain(model, rows))
+    monkeypatch.setattr(rebuilt, "rebuild", lambda *of: built.append(1) or made(*of))
+    monkeypatch.setattr(scoring, "_BLOCK", 512)
+    bald, top = registry.load("score", "bald"), registry.load("select", "top")
+    score(Model(result.card, result.weights), Inputs(pool, labeled), Sampling(0), bald, top, {})
+    assert passes == [512] * 10 + [174] * 5
+    assert len(built) == 1
+
+
+def test_a_score_that_wants_the_labelled_rows_too_has_them(monkeypatch):
+    """Their prediction comes before the samples: they are gathered first."""
+    monkeypatch.setattr(scoring, "_BLOCK", 512)
+    pool, _, labeled, result = trained("ensemble", epochs=3)
+
+    def both(mc_log_probs, log_probs, labeled_log_probs):
+        assert labeled_log_probs.shape == (60, 10)
+        assert mc_log_probs.shape[1:] == log_probs.shape
+        return mc_log_probs.mean(axis=0).max(axis=1) + labeled_log_probs.sum()
+
+    bald = registry.load("score", "bald")
+    own = replace(bald, function=both, signals=("mc_log_probs", "log_probs", "labeled_log_probs"))
+    top = registry.load("select", "top")
+    scored = score(Model(result.card, result.weights), Inputs(pool, labeled), Sampling(0), own, top, {})
+    each = member_log_probs(result.card, members(result.card, result.weights), pool.features)
+    mean, _ = model_signals(result.card, result.weights, pool.features)
+    expected = each.mean(axis=0).max(axis=1) + mean[pool.positions(labeled.sample_ids)].sum()
+    np.testing.assert_allclose(np.array(scored.tables["part-00000"].column("score")), expected, rtol=1e-4)

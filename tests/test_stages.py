@@ -404,3 +404,21 @@ def set_params(old: str, new: str) -> None:
     assert old in text
     Path(layout.PARAMS).write_text(text.replace(old, new))
     os.sync()
+
+
+def test_what_the_evaluation_set_holds_too_is_never_asked(campaign: Path, capsys: pytest.CaptureFixture) -> None:
+    pool = store.read_table(layout.POOL + "/part-00000.parquet", "")
+    ids = pool.column("sample_id").to_pylist()
+    rows = np.array(pool.column("features").to_pylist())[:30]
+    rows[20:] += 0.5
+    evaluation = sample_table([f"copy-{i}" for i in range(30)], rows, ["a", "b", "c"] * 10)
+    store.write_table(layout.EVAL + "/part-00001.parquet", evaluation)
+    change = Path(layout.PARAMS).read_text().replace("  n: 12", "  n: 500")
+    Path(layout.PARAMS).write_text(change)
+    turn()
+    copies = set(store.read_json(layout.EVAL_COPIES, "")["sample_ids"])
+    assert set(ids[:20]) <= copies
+    asked = {json.loads(line)["sample_id"] for line in Path(layout.QUERY).read_text().splitlines()}
+    assert len(asked) == 90 - len(copies)
+    assert not asked & copies
+    assert f"train: {len(copies)} samples of the pool are (nearly) in data/eval" in capsys.readouterr().out

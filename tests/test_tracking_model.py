@@ -185,7 +185,7 @@ def test_the_model_carries_its_numbers(told: Path) -> None:
 
 
 @pytest.mark.parametrize("body", [Body("mlp"), Body("linear"), Body("cnn", (1, 8, 8), 1)], ids=lambda body: body.name)
-@pytest.mark.parametrize("method", ["single", "ensemble", "split_head", "bayes_by_backprop", "mal", "proxy"])
+@pytest.mark.parametrize("method", ["single", "ensemble", "split_head", "bayes_by_backprop", "swag", "mal", "proxy"])
 def test_every_kind_of_model_and_network_is_served_as_the_pipeline_computes_it(method: str, body: Body) -> None:
     pool = np.random.default_rng(0).normal(size=(40, 64)).astype(np.float32)
     labels = np.arange(20) % 3

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from al_plugin import commands, template
+from al_plugin.ci import workflows
 from al_plugin.config import read_params
 from al_plugin.errors import CampaignError
 
@@ -12,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("--name", default=None, help="name of the campaign (default: the folder's name)")
     parser.add_argument("--classes", required=True, help="allowed labels, separated by commas: cat,dog")
+    parser.add_argument("--ci", choices=workflows.KINDS, help="also a workflow that checks labels and runs rounds")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -25,10 +27,14 @@ def run(arguments: argparse.Namespace) -> int:
     read_params(text.encode())  # a bad name or class is refused before anything is written
     if not template.source("dvc.yaml").is_file():
         raise CampaignError("the installed al-plugin lacks its templates", change="install it again")
+    if arguments.ci:
+        workflows.refuse_overwriting(arguments.ci, root)
     for path in template.write(root, name, classes):
         print(f"wrote {path}")
-    print(
-        "Next: put parquet files into data/pool (sample_id; features, text, image, uri or a table) and data/eval (also label), then"
-    )
+    if arguments.ci:
+        for line in workflows.write(arguments.ci, root):
+            print(line)
+    print("Next: put parquet files into data/pool (sample_id; features, text, image, uri or the columns of a table)")
+    print("and data/eval (also label), then")
     print("  dvc add data/pool data/eval && git add . && git commit -m 'Start the campaign' && dvc repro")
     return 0

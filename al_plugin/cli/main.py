@@ -13,6 +13,7 @@ from al_plugin.errors import AlError, CampaignError
 COMMANDS = {
     "init": "make a campaign of this Git and DVC repository",
     "status": "round, labels, accuracy so far, open query, next step",
+    "verdict": "is it worth it, what would more labels bring, when to stop",
     "strategies": "list the strategies, or print the card of one",
     "recommend": "name a recipe for the data at hand, with reasons",
     "simulate": "compare recipes on labels that are there, before spending new ones",
@@ -21,7 +22,10 @@ COMMANDS = {
     "oracle": "answer the open query from known labels (demos and tests)",
     "demo": "a whole campaign on real data in a fresh folder",
     "replay": "rebuild a past round in a temporary clone and compare every output",
+    "report": "one HTML page on a round: what was chosen and why, how the model stands",
+    "diff": "two rounds: metrics, labels, predictions, query and settings that changed",
     "track": "tell MLflow of rounds it was not told of",
+    "ci": "check label batches and run rounds in continuous integration",
     "check": "run the contract suite on strategies",
     "doctor": "look for what would go wrong",
 }

@@ -1,8 +1,11 @@
 """`al status`."""
 
 import argparse
+from collections.abc import Iterator
 
 from al_plugin import progress
+from al_plugin.config import Params
+from al_plugin.errors import AlError
 from al_plugin.stage import load_params
 
 
@@ -25,5 +28,20 @@ def run(_: argparse.Namespace) -> int:
     if now.curve:
         print("so far")
         print("\n".join(progress.draw(now.curve)))
+    for line in _verdict(params, rounds=len(now.curve)):
+        print(line)
     print(f"next      {now.next_step}")
     return 0
+
+
+def _verdict(params: Params, rounds: int) -> Iterator[str]:
+    """Stop or go on, once there is a round to judge; never in the way of the rest."""
+    from al_plugin.cli.verdict import essential
+    from al_plugin.verdict import verdict
+
+    if rounds < 2:
+        return
+    try:
+        yield from essential(verdict(params))
+    except AlError as error:
+        yield f"advice    none: {error}"

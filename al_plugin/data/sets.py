@@ -62,3 +62,12 @@ class Inputs:
     labeled: Labeled
     targets: Floats | None = None
     annotations: Ints | None = None
+
+
+@dataclass(frozen=True)
+class Money:
+    """What one answer on each pool sample costs (N,), what a query may cost, and how ``top`` then chooses."""
+
+    costs: Floats
+    budget: float
+    rule: str

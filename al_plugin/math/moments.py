@@ -1,4 +1,4 @@
-"""Mean and deviation of features, one by one or in groups."""
+"""Mean and deviation of features, one by one or in groups, and features in units of them."""
 
 import numpy as np
 
@@ -22,3 +22,16 @@ def moments(features: np.ndarray, groups: int) -> tuple[Floats, Floats]:
         values = grouped[:, group].astype(np.float64)
         means[group], deviations[group] = values.mean(), values.std()
     return np.repeat(means, width // groups), np.repeat(deviations, width // groups)
+
+
+def scale_of(deviation: Floats) -> Floats:
+    """What to divide by (width,): the deviation, or 1 for a constant feature."""
+    scale: Floats = np.where(deviation > 0, deviation, 1.0)
+    return scale
+
+
+def standardised(features: np.ndarray, mean: Floats, scale: Floats) -> Floats:
+    """Features (N, width) less ``mean``, in units of ``scale``, float64."""
+    wide: Floats = features - mean.astype(np.float64)
+    wide /= scale
+    return wide

@@ -16,15 +16,20 @@ def rank_correlation(first: FloatsN, second: FloatsN) -> float:
     return float(np.clip(a @ b / scale, -1.0, 1.0)) if scale > 0 else float("nan")
 
 
-def forgetting_coreset(forgotten: IntsN, never_learned: np.ndarray, n: int) -> IntsN:
-    """Positions (n,) of the labelled samples to keep, most forgotten first; ties go to the first position.
+def forgetting_coreset(forgotten: IntsN, never_learned: np.ndarray, labels: IntsN, n: int) -> IntsN:
+    """Positions of the ``n`` labelled samples to keep, most forgotten first; ties go to the first position.
 
     ``forgotten`` (L,) counts forgetting events; ``never_learned`` (L,) of bool counts as infinitely
-    many. 0 <= n <= L. Source: Toneva et al. (2019); Coleman et al. (2020).
+    many. No class is lost: the most forgotten sample of each class of ``labels`` (L,) comes before
+    any second one, where n would leave it out; with n below the number of classes there is one of
+    each. n <= L. Source: Toneva et al. (2019); Coleman et al. (2020); the classes are ours.
     """
     events = np.where(never_learned, np.inf, forgotten.astype(np.float64))
-    positions: IntsN = np.argsort(-events, kind="stable")[:n]
-    return positions
+    order: IntsN = np.argsort(-events, kind="stable")
+    first = np.unique(labels[order], return_index=True)[1]
+    others = np.setdiff1d(np.arange(len(order)), first)
+    kept: IntsN = order[np.sort(np.concatenate([first, others[: max(n - len(first), 0)]]))]
+    return kept
 
 
 def _centred_ranks(values: FloatsN) -> FloatsN:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from al_plugin.axes import Floats, Ints
-from al_plugin.math.moments import moments
+from al_plugin.math.moments import moments, scale_of, standardised
 from al_plugin.models.fit import seeded
 from al_plugin.models.network import own_seed, unlabeled_rows
 from al_plugin.models.optimiser import AdamW
@@ -91,9 +91,9 @@ def labeled_probability(task: TrainingTask, latent: int, adversary_weight: float
 
 def standardising(pool: Floats, groups: int = 0) -> Standard:
     """Centre and scale rows by the pool's ``moments``; a constant feature keeps scale 1."""
-    mean, scale = moments(pool, groups or pool.shape[1])
-    scale[scale == 0] = 1
-    return lambda rows: torch.from_numpy(((rows - mean) / scale).astype(np.float32))
+    mean, deviation = moments(pool, groups or pool.shape[1])
+    scale = scale_of(deviation)
+    return lambda rows: torch.from_numpy(standardised(rows, mean, scale).astype(np.float32))
 
 
 def judged(logits: Callable[[Floats], Tensor], inputs: Floats) -> Floats:

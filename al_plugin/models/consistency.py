@@ -35,8 +35,8 @@ def consistency_loss(weak: Tensor, strong: Tensor, confidence: float) -> tuple[T
 
 def strong_view(standardised: Tensor, noise: float, drop: float, generator: torch.Generator) -> Tensor:
     """Features (U, width) in units of their deviation, plus ``noise`` · N(0, 1), a share ``drop`` put to the mean."""
-    noisy = standardised + noise * torch.randn(standardised.shape, generator=generator)
-    return noisy * (torch.rand(standardised.shape, generator=generator) >= drop)
+    noisy = standardised + noise * torch.randn(standardised.shape, generator=generator).to(standardised.device)
+    return noisy * (torch.rand(standardised.shape, generator=generator) >= drop).to(standardised.device)
 
 
 class Unlabelled:
@@ -58,14 +58,14 @@ class Unlabelled:
         """The consistency loss of ``samples`` rows of the pool, drawn with replacement."""
         model = self._model
         drawn = torch.randint(len(self._pool), (samples,), generator=self._generator)
-        rows = model.standardised(self._pool[drawn])
+        rows = model.standardised(self._pool[drawn].to(model.mean.device))
         views = torch.cat([rows, strong_view(rows, self._noise, self._drop, self._generator)])
         was_training = model.training
         model.eval()
         weak, strong = model.head(model.embed(views)).chunk(2)
         model.train(was_training)
         value, confident = consistency_loss(weak, strong, self._confidence)
-        self._classes += weak.argmax(dim=1)[confident].bincount(minlength=len(self._classes))
+        self._classes += weak.argmax(dim=1)[confident].cpu().bincount(minlength=len(self._classes))
         self._seen += samples
         return value
 

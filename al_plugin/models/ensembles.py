@@ -103,7 +103,8 @@ def split_heads(task: TrainingTask, members: int, hidden: int, dropout: float, s
         model = SplitHead(new_network(task, hidden=hidden, dropout=dropout), members)
 
         def loss(step: Step) -> Tensor:
-            return SplitHead.loss(model.by_head, step.targets, kept[:, step.positions], step.class_weights)
+            here = kept[:, step.positions].to(step.targets.device)
+            return SplitHead.loss(model.by_head, step.targets, here, step.class_weights)
 
         seen = Recorder(task, lambda: model.classes(task.pool_features))
         fit(

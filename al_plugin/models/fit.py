@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from al_plugin.errors import ModelError, StrategyError
 from al_plugin.models.checkpoint import Checkpoints, Stateful
+from al_plugin.models.device import Here
+from al_plugin.models.fabric import machine
 from al_plugin.models.held_out import HeldOut
 from al_plugin.models.optimiser import AdamW, rate_share
 from al_plugin.models.recorder import Recorder
@@ -42,7 +44,10 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class Step:
-    """One mini-batch: its place in training, ``positions`` and ``targets`` (B,), ``logits`` (B, C)."""
+    """One mini-batch: its place in training, ``positions`` and ``targets`` (B,), ``logits`` (B, C).
+
+    Positions are on the CPU, everything else is on the device of the network.
+    """
 
     epoch: int
     batch: int
@@ -54,6 +59,7 @@ class Step:
 
 
 Loss = Callable[[Step], Tensor]
+Outcome = tuple[Tensor, Tensor]
 Rate = Callable[[int], float]
 T = TypeVar("T")
 
@@ -107,14 +113,35 @@ def fit(
     ``keep`` names everything else that the hooks and the loss change; with an own hook or loss and
     no ``keep`` (empty, if there is nothing) a killed training starts anew.
     """
+    if settings.options.devices > 1:
+        _refuse_shares(model, loss, settings.options.devices)
+    on = machine(settings.options)
+    with on.holding(model):
+        _fit(model, inputs, targets, settings, on, loss, rate, seen, on_presentation, on_epoch, keep)
+
+
+def _fit(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    settings: FitSettings,
+    on: Here,
+    loss: Loss,
+    rate: Rate | None,
+    seen: Recorder | None,
+    on_presentation: PresentationHook | None,
+    on_epoch: EpochHook | None,
+    keep: Sequence[Stateful] | None,
+) -> None:
     held = None if settings.held_out is None else HeldOut(model, *settings.held_out, settings.options.patience)
-    update = AdamW(list(model.parameters()), settings.weight_decay)
+    update, updated = on.updating(AdamW(list(model.parameters()), settings.weight_decay))
     lr_at = _rates(settings, rate)
+    weights = None if settings.class_weights is None else settings.class_weights.to(on.device)
     presented = _present(None if seen is None else seen.on_presentation, on_presentation)
     own = on_presentation is not None or on_epoch is not None or loss is not cross_entropy
     run = Running(
         model,
-        inside=[update, *_present(held)],
+        inside=[*updated, *_present(held)],
         outside=[*_present(seen), *(keep or ())],
         checkpoints=None if own and keep is None else settings.checkpoints,
     )
@@ -124,20 +151,21 @@ def fit(
         parts = batches(run.order_of(len(inputs)), settings.batch_size, of_two=of_two)
         for batch in range(run.batch, len(parts)):
             positions = parts[batch]
-            logits = model(inputs[positions])
-            step = Step(run.epoch, batch, len(parts), positions, targets[positions], logits, settings.class_weights)
-            value = loss(step)
-            model.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
+
+            def forward(at: Tensor, place: tuple[int, int, int] = (run.epoch, batch, len(parts))) -> Outcome:
+                logits = model(inputs[at].to(on.device))
+                return logits, loss(Step(*place, at, targets[at].to(on.device), logits, weights))
+
+            logits, value = on.gradients(model, positions, forward, (run.epoch, batch))
             if settings.options.clip_norm:
                 nn.utils.clip_grad_norm_(model.parameters(), settings.options.clip_norm)
-            update(lr_at(step))
+            update(lr_at(run.epoch, batch, len(parts)))
             for present in presented:
-                present(positions, logits.detach())
-            run.after_batch(value.item() * len(positions), last=batch + 1 == len(parts))
+                present(positions, logits)
+            run.after_batch(value * len(positions), last=batch + 1 == len(parts))
             if settings.progress is not None:
-                settings.progress(run.epoch + (batch + 1) / len(parts), settings.epochs, value.item())
-        _close_epoch(run, run.loss / len(inputs), held, seen, on_epoch)
+                settings.progress(run.epoch + (batch + 1) / len(parts), settings.epochs, value)
+        _close_epoch(run, run.loss / len(inputs), held, seen, on_epoch, on)
     if held is not None:
         held.restore()
     run.end()
@@ -167,25 +195,39 @@ def _present(*values: T | None) -> list[T]:
 
 
 def _close_epoch(
-    run: Running, mean: float, held: HeldOut | None, seen: Recorder | None, on_epoch: EpochHook | None
+    run: Running, mean: float, held: HeldOut | None, seen: Recorder | None, on_epoch: EpochHook | None, on: Here
 ) -> None:
     nll = None if held is None else held.measure()
     if seen is not None:
         seen.on_epoch(mean, nll)
     if on_epoch is not None:
         on_epoch(run.epoch, mean)
-    run.after_epoch(over=held is not None and held.over)
+    run.after_epoch(over=on.agreed(over=held.over) if held is not None else False)
 
 
-def _rates(settings: FitSettings, rate: Rate | None) -> Callable[[Step], float]:
-    """The learning rate of a step; StrategyError where a method with an own rate is asked for another."""
+def _rates(settings: FitSettings, rate: Rate | None) -> Callable[[int, int, int], float]:
+    """The learning rate at (epoch, batch, batches); StrategyError where a method with its own is asked for another."""
     options = settings.options
     if rate is not None:
         _refuse_own_rate(options)
-        return lambda step: rate(step.epoch)
-    return lambda step: (
-        settings.lr * rate_share(step.epoch * step.batches + step.batch, settings.epochs * step.batches, options)
+        return lambda epoch, _batch, _batches: rate(epoch)
+    return lambda epoch, batch, batches: (
+        settings.lr * rate_share(epoch * batches + batch, settings.epochs * batches, options)
     )
+
+
+def _refuse_shares(model: nn.Module, loss: Loss, devices: int) -> None:
+    """ModelError where a batch is more than its samples: it cannot be cut into shares."""
+    if loss is not cross_entropy:
+        raise StrategyError(
+            f"this training method has a loss of its own, of whole batches, and train.devices is {devices}",
+            change="set train.devices to 1, or take another training method",
+        )
+    if normalises_over_batches(model):
+        raise ModelError(
+            f"the network has batch normalisation, which is of whole batches, and train.devices is {devices}",
+            change="set train.devices to 1, or take a network without it",
+        )
 
 
 def _refuse_own_rate(options: Options) -> None:
@@ -193,6 +235,6 @@ def _refuse_own_rate(options: Options) -> None:
     names = [f"train.{name}" for name, is_set in asked.items() if is_set]
     if names:
         raise StrategyError(
-            f"this training method sets the learning rate of its cycles itself and takes no {', '.join(names)}",
+            f"this training method sets its learning rate itself and takes no {', '.join(names)}",
             change="leave them out of params.yaml, or take another training method",
         )

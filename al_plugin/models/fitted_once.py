@@ -8,6 +8,7 @@ import numpy as np
 
 from al_plugin.axes import Floats, Ints
 from al_plugin.math.dynamics import DispersionStream, ForgettingStream
+from al_plugin.math.moments import moments, scale_of, standardised
 from al_plugin.models.task import Description, Fitted, TrainingTask
 
 
@@ -49,15 +50,13 @@ def sklearn_seed(seed: int) -> int:
 
 def pool_scale(pool_features: np.ndarray) -> dict[str, np.ndarray]:
     """``mean`` and ``scale`` (width,) of the pool, float64; a constant feature has scale 1."""
-    wide = pool_features.astype(np.float64)
-    deviation = wide.std(axis=0)
-    return {"mean": wide.mean(axis=0), "scale": np.where(deviation > 0, deviation, 1.0)}
+    mean, deviation = moments(pool_features, pool_features.shape[1])
+    return {"mean": mean, "scale": scale_of(deviation)}
 
 
 def scaled(weights: Mapping[str, np.ndarray], features: np.ndarray) -> Floats:
     """Features standardised by the pool, float64."""
-    found: Floats = (features.astype(np.float64) - weights["mean"]) / weights["scale"]
-    return found
+    return standardised(features, weights["mean"], weights["scale"])
 
 
 def once(task: TrainingTask, weights: Mapping[str, np.ndarray], network: Description, log_probs: Floats) -> Fitted:

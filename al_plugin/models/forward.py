@@ -21,8 +21,8 @@ def forward(model: Network, inputs: Floats) -> tuple[Floats, Floats]:
     with torch.inference_mode():
         for start in range(0, len(inputs), BATCH):
             batch = torch.from_numpy(np.ascontiguousarray(inputs[start : start + BATCH]))
-            hidden = model.features(batch)
-            embeddings.append(hidden.numpy())
-            log_probs.append(torch.log_softmax(model.head(hidden), dim=1).numpy())
+            hidden = model.features(batch.to(model.mean.device))
+            embeddings.append(hidden.cpu().numpy())
+            log_probs.append(torch.log_softmax(model.head(hidden), dim=1).cpu().numpy())
     model.train(was_training)
     return np.concatenate(log_probs), np.concatenate(embeddings)

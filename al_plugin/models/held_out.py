@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from al_plugin.models.checkpoint import State, part, under
+from al_plugin.models.device import device_of
 from al_plugin.models.task import BATCH
 
 
@@ -44,7 +45,7 @@ class HeldOut:
 
     def state(self) -> State:
         """The lowest NLL, the epochs since, and the weights that had it."""
-        kept = {name: tensor.numpy() for name, tensor in self._best.items()}
+        kept = {name: tensor.cpu().numpy() for name, tensor in self._best.items()}
         return {"lowest": self._lowest, "waited": self._waited, **under("best", kept)}
 
     def resume(self, state: State) -> None:
@@ -57,9 +58,10 @@ def held_out_nll(model: nn.Module, features: Tensor, labels: Tensor) -> float:
     """Mean negative log-likelihood (nats) without dropout; the model's mode and the generators stay."""
     was_training = model.training
     model.eval()
+    device = device_of(model)
     with torch.inference_mode():
         losses = [
-            nn.functional.cross_entropy(model(rows), classes, reduction="none")
+            nn.functional.cross_entropy(model(rows.to(device)).cpu(), classes, reduction="none")
             for rows, classes in zip(torch.split(features, BATCH), torch.split(labels, BATCH), strict=True)
         ]
     model.train(was_training)

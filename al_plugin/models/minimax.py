@@ -89,7 +89,7 @@ def minimax(
             if not plays:
                 return cross_entropy(step)
             unlabeled = torch.from_numpy(task.pool_features[rng.choice(rows, task.batch_size)])
-            return cross_entropy(step) + entropy_weight * negative_entropy(model, unlabeled)
+            return cross_entropy(step) + entropy_weight * negative_entropy(model, unlabeled.to(step.targets.device))
 
         fit(
             model,

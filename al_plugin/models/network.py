@@ -101,4 +101,4 @@ def pool_classes(model: Network, task: TrainingTask) -> Ints:
 
 def arrays_of(model: nn.Module, prefix: str = "") -> dict[str, np.ndarray]:
     """Copies of a module's parameters and buffers by name."""
-    return {prefix + name: tensor.detach().numpy().copy() for name, tensor in model.state_dict().items()}
+    return {prefix + name: tensor.detach().cpu().numpy().copy() for name, tensor in model.state_dict().items()}

@@ -17,7 +17,7 @@ class AdamW:
     """
 
     def __init__(self, parameters: list[nn.Parameter], weight_decay: float) -> None:
-        self._parameters, self._weight_decay = parameters, weight_decay
+        self.parameters, self._weight_decay = parameters, weight_decay
         self._first = [torch.zeros_like(p) for p in parameters]
         self._second = [torch.zeros_like(p) for p in parameters]
         self._steps = [torch.zeros(()) for _ in parameters]
@@ -25,11 +25,11 @@ class AdamW:
     def __call__(self, lr: float) -> None:
         """One step with rate ``lr``."""
         # A parameter that a loss does not reach (a detached module) has no gradient and stays.
-        reached = [i for i, p in enumerate(self._parameters) if p.grad is not None]
+        reached = [i for i, p in enumerate(self.parameters) if p.grad is not None]
         with torch.no_grad():
             adamw(
-                [self._parameters[i] for i in reached],
-                [gradient for i in reached if (gradient := self._parameters[i].grad) is not None],
+                [self.parameters[i] for i in reached],
+                [gradient for i in reached if (gradient := self.parameters[i].grad) is not None],
                 [self._first[i] for i in reached],
                 [self._second[i] for i in reached],
                 [],
@@ -48,7 +48,7 @@ class AdamW:
         """Both moments and the number of steps of every parameter."""
         kept: State = {"steps": torch.stack(self._steps).numpy() if self._steps else []}
         for name, moments in (("first", self._first), ("second", self._second)):
-            kept |= {f"{name}.{i}": moment.numpy() for i, moment in enumerate(moments)}
+            kept |= {f"{name}.{i}": moment.cpu().numpy() for i, moment in enumerate(moments)}
         return kept
 
     def resume(self, state: State) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from al_plugin.axes import Floats
 from al_plugin.errors import ModelError
-from al_plugin.models.restore import rebuild
+from al_plugin.models.rebuilt import rebuild
 
 PROBES = ("output_deviations", "dropped_labels", "word_gradients")
 

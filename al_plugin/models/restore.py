@@ -3,6 +3,7 @@
 ``card["network"]["kind"]`` says how the weights are to be read: ``mlp`` one network, ``ensemble``
 whole networks under ``members.k.``, ``split_head`` one trunk with heads under ``heads.k.``,
 ``variational`` means under the plain names and ``rho`` beside them (scale = log(1 + e^rho)),
+``swag`` the mean weights under the plain names, variances and deviations under ``swag.``,
 ``cosine`` one network whose embeddings have length 1 / temperature and whose head has no bias,
 ``proxy`` the target under the plain names and the network that scores in its place under ``proxy.``,
 ``estimator`` a classifier of scikit-learn's kind in skops' format, ``forest`` trees as arrays.
@@ -10,20 +11,19 @@ whole networks under ``members.k.``, ``split_head`` one trunk with heads under `
 prediction (of the mean, for a committee), and so does ``network["proxy_calibration_temperature"]`` the proxy's.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from al_plugin.axes import Floats
+from al_plugin.math.swag import weight_draw
 from al_plugin.math.temperature import tempered
+from al_plugin.models.rebuilt import Networks, Weights
 
-if TYPE_CHECKING:
-    from al_plugin.models.body import Network
-
-Weights = Mapping[str, np.ndarray]
 HEAD = ("head.weight", "head.bias")
+# Prefixes of what is no part of the network itself.
+_BESIDE = ("proxy.", "swag.")
 
 
 def members(card: Mapping[str, Any], weights: Weights) -> list[Weights]:
@@ -35,7 +35,7 @@ def members(card: Mapping[str, Any], weights: Weights) -> list[Weights]:
         trunk = {name: array for name, array in weights.items() if not name.startswith("heads.")}
         return [{**trunk, **_under(weights, f"heads.{k}.", "head.")} for k in range(int(network["members"]))]
     return [
-        {name: array for name, array in weights.items() if not name.endswith(".rho") and not name.startswith("proxy.")}
+        {name: array for name, array in weights.items() if not name.endswith(".rho") and not name.startswith(_BESIDE)}
     ]
 
 
@@ -52,7 +52,14 @@ def scorer(card: Mapping[str, Any], weights: Weights) -> tuple[Mapping[str, Any]
 def posterior_members(
     card: Mapping[str, Any], weights: Weights, passes: int, rng: np.random.Generator
 ) -> list[Weights]:
-    """The networks that stand for the posterior: a committee's members, or draws of variational weights."""
+    """The networks that stand for the posterior: a committee's members, or draws of all weights."""
+    if card["network"]["kind"] == "swag":
+        mean, variances, deviations = (
+            members(card, weights)[0],
+            _under(weights, "swag.variance."),
+            _under(weights, "swag.deviations."),
+        )
+        return [weight_draw(mean, variances, deviations, rng) for _ in range(passes)]
     if card["network"]["kind"] != "variational":
         return members(card, weights)
     means = members(card, weights)[0]
@@ -70,32 +77,7 @@ def posterior_members(
 
 def is_committee(card: Mapping[str, Any]) -> bool:
     """Whether posterior samples are whole networks rather than draws of the last layer."""
-    return card["network"]["kind"] in ("ensemble", "split_head", "variational", "forest")
-
-
-def rebuild(card: Mapping[str, Any], weights: Weights) -> "Network":
-    """The module of one network."""
-    # torch takes a second to import: round 0 has no model and does without.
-    import torch
-
-    from al_plugin.models.body import build
-    from al_plugin.models.task import Body
-
-    network = card["network"]
-    shape = tuple(network["shape"])
-    model = build(
-        Body(network["body"], shape),
-        math.prod(shape),
-        network["classes"],
-        hidden=network["hidden"],
-        dropout=network["dropout"],
-    )
-    if network["kind"] == "cosine":
-        from al_plugin.models.minimax import Cosine
-
-        model = Cosine(model, temperature=network["temperature"])
-    model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
-    return model
+    return card["network"]["kind"] in ("ensemble", "split_head", "variational", "swag", "forest")
 
 
 def model_signals(card: Mapping[str, Any], weights: Weights, features: Floats) -> tuple[Floats, Floats]:
@@ -106,8 +88,18 @@ def model_signals(card: Mapping[str, Any], weights: Weights, features: Floats) -
     prediction alone.
     """
     found, embeddings = _predicted(card, weights, features)
-    temperature = card.get("calibration_temperature")
-    return found if temperature is None else tempered(found, temperature), embeddings
+    return _calibrated(card, found), embeddings
+
+
+def averages_members(card: Mapping[str, Any]) -> bool:
+    """Whether the model's prediction is the mean of its posterior samples."""
+    return card["network"]["kind"] in ("ensemble", "split_head")
+
+
+def committee_signals(card: Mapping[str, Any], networks: Networks, features: Floats) -> tuple[Floats, Floats, Floats]:
+    """Log-probabilities (T, N, C) of each member, and the ``model_signals`` of a model that averages them."""
+    each, mean, embeddings = networks.both(features)
+    return each, _calibrated(card, mean), embeddings
 
 
 def member_log_probs(card: Mapping[str, Any], networks: Sequence[Weights], features: Floats) -> Floats:
@@ -116,12 +108,17 @@ def member_log_probs(card: Mapping[str, Any], networks: Sequence[Weights], featu
         from al_plugin.models.forest import tree_log_probs
 
         return tree_log_probs(card, networks[0], features)
-    return np.stack(_forwards(card, networks, features)[0])
+    return Networks(card, networks).log_probs(features)
 
 
 def head_of(weights: Weights) -> tuple[Floats, Floats]:
     """Weight (C, D) and bias (C,) of the last linear layer."""
     return weights[HEAD[0]], weights[HEAD[1]]
+
+
+def _calibrated(card: Mapping[str, Any], log_probs: Floats) -> Floats:
+    temperature = card.get("calibration_temperature")
+    return log_probs if temperature is None else tempered(log_probs, temperature)
 
 
 def _predicted(card: Mapping[str, Any], weights: Weights, features: Floats) -> tuple[Floats, Floats]:
@@ -133,22 +130,7 @@ def _predicted(card: Mapping[str, Any], weights: Weights, features: Floats) -> t
         from al_plugin.models.forest import forest_signals
 
         return forest_signals(card, weights, features)
-    log_probs, embeddings = _forwards(card, members(card, weights), features)
-    # float64: the mean of probabilities near 0 and 1 must not round away.
-    return log_probs[0] if len(log_probs) == 1 else _mean(log_probs), embeddings
-
-
-def _forwards(card: Mapping[str, Any], networks: Sequence[Weights], features: Floats) -> tuple[list[Floats], Floats]:
-    from al_plugin.models.forward import forward
-
-    found = [forward(rebuild(card, weights), features) for weights in networks]
-    return [log_probs for log_probs, _ in found], found[0][1]
-
-
-def _mean(log_probs: Sequence[Floats]) -> Floats:
-    total = np.logaddexp.reduce([one.astype(np.float64) for one in log_probs])
-    mean: Floats = (total - np.log(len(log_probs))).astype(np.float32)
-    return mean
+    return Networks(card, members(card, weights)).mean(features)
 
 
 def _under(weights: Weights, prefix: str, becomes: str = "") -> dict[str, np.ndarray]:

@@ -67,7 +67,7 @@ class Running:
         state |= {"whole": self._whole, "generator": torch.get_rng_state().numpy()}
         if self._order is not None:
             state["order"] = self._order.numpy()
-        network = {name: tensor.detach().numpy() for name, tensor in self._model.state_dict().items()}
+        network = {name: tensor.detach().cpu().numpy() for name, tensor in self._model.state_dict().items()}
         state |= under("network", network)
         for name, one in self._kept().items():
             state |= under(name, one.state())

@@ -56,7 +56,7 @@ class SplitHead(nn.Module):
         with torch.inference_mode():
             for start in range(0, len(features), BATCH):
                 batch = torch.from_numpy(np.ascontiguousarray(features[start : start + BATCH]))
-                found.append(self(batch).argmax(dim=1).numpy())
+                found.append(self(batch.to(self.mean.device)).argmax(dim=1).cpu().numpy())
         self.train(was_training)
         classes: Ints = np.concatenate(found)
         return classes

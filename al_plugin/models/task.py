@@ -10,7 +10,7 @@ from al_plugin.math.dynamics import DispersionStream, ForgettingStream
 from al_plugin.models.checkpoint import Checkpoints
 
 # Rows per forward pass. Matrix products change in the last bit with it, so the grid never varies.
-BATCH = 1024
+BATCH = 256
 
 
 # What ``restore`` rebuilds a network from, as JSON.
@@ -41,7 +41,8 @@ class Options:
 
     ``class_weights`` none or balanced; ``schedule`` constant, cosine or linear, after ``warmup``, a
     share of the training; ``clip_norm`` of the gradient, 0: off; ``patience`` epochs without a lower
-    held-out NLL, 0: off.
+    held-out NLL, 0: off. ``device`` cpu, cuda, mps or auto, ``precision`` 32, bf16 or 16, and the number
+    of ``devices``: see models.device.
     """
 
     class_weights: str = "none"
@@ -49,6 +50,9 @@ class Options:
     warmup: float = 0.0
     clip_norm: float = 0.0
     patience: int = 0
+    device: str = "cpu"
+    precision: str = "32"
+    devices: int = 1
 
 
 # Part of the result is everything but where the training is kept and who looks on.

@@ -1,6 +1,6 @@
 """Provide: exactly the signals that the chosen strategies name, from model, pool and answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,11 +8,14 @@ import numpy as np
 from al_plugin.axes import Floats
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Inputs, Model
-from al_plugin.math.moments import moments
+from al_plugin.math.moments import moments, scale_of, standardised
 from al_plugin.math.sampling import id_hashes, mixed_keys
 from al_plugin.models.posterior import dropout_heads, laplace_heads, mc_log_probs
 from al_plugin.models.probes import PROBES, probed
+from al_plugin.models.rebuilt import Networks
 from al_plugin.models.restore import (
+    averages_members,
+    committee_signals,
     head_of,
     is_committee,
     member_log_probs,
@@ -22,8 +25,9 @@ from al_plugin.models.restore import (
 )
 from al_plugin.rounds import seeds
 
-# Posterior samples for the rows of a slice of the pool: (T, rows, C).
-Posterior = Callable[[slice], Floats]
+# Signals for the rows of a slice of the pool: mc_log_probs (T, rows, C); where the model's prediction is
+# the mean over T, log_probs and embeddings too.
+Posterior = Callable[[slice], dict[str, Floats]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Provided:
-    """Signals by name; ``posterior`` gives mc_log_probs by slice where they are wanted."""
+    """Signals by name; ``posterior`` gives mc_log_probs by slice where they are wanted.
+
+    What ``posterior`` gives beside them is not among the signals.
+    """
 
     signals: dict[str, np.ndarray]
     posterior: Posterior | None = None
@@ -53,7 +60,8 @@ def provide(wanted: set[str], model: Model, inputs: Inputs, sampling: Sampling) 
     found: dict[str, np.ndarray] = {}
     posterior = None
     if "frozen_embeddings" in wanted:
-        found["frozen_embeddings"] = standardised(pool.features, pool.groups)
+        mean, deviation = moments(pool.features, pool.groups)
+        found["frozen_embeddings"] = standardised(pool.features, mean, scale_of(deviation)).astype(np.float32)
     if "sample_keys" in wanted:
         found["sample_keys"] = sample_keys(pool, sampling.seed, round_number, "scores")
     if "annotations" in wanted and inputs.annotations is not None:
@@ -61,7 +69,8 @@ def provide(wanted: set[str], model: Model, inputs: Inputs, sampling: Sampling) 
     if not model.card["fitted"]:
         return Provided(found)
     model = _scoring(model)
-    found["log_probs"], found["embeddings"] = model_signals(model.card, model.weights, pool.features)
+    if not ("mc_log_probs" in wanted and averages_members(model.card)):
+        found["log_probs"], found["embeddings"] = model_signals(model.card, model.weights, pool.features)
     found |= {name: values for name, values in model.dynamics.items() if name in wanted}
     if wanted & {"head_weight", "head_bias"}:
         found["head_weight"], found["head_bias"] = head_of(model.weights)
@@ -69,7 +78,7 @@ def provide(wanted: set[str], model: Model, inputs: Inputs, sampling: Sampling) 
         seed = seeds.number(sampling.seed, round_number, name)
         found[name] = probed(name, model.card, model.weights, pool.features, sampling.passes, seed)
     if wanted & {"mc_log_probs", "target_mc_log_probs"}:
-        posterior, at_targets = _posterior(model, found["embeddings"], inputs, sampling)
+        posterior, at_targets = _posterior(model, found.get("embeddings"), inputs, sampling)
         if "target_mc_log_probs" in wanted and inputs.targets is not None:
             found["target_mc_log_probs"] = at_targets(inputs.targets)
     return Provided(found, posterior)
@@ -81,33 +90,42 @@ def _scoring(model: Model) -> Model:
 
 
 def _posterior(
-    model: Model, embeddings: Floats, inputs: Inputs, sampling: Sampling
+    model: Model, embeddings: Floats | None, inputs: Inputs, sampling: Sampling
 ) -> tuple[Posterior, Callable[[Floats], Floats]]:
     """The same T samples twice: for slices of the pool, and for other features."""
     rng = seeds.generator(sampling.seed, model.card["round"], "posterior")
-    if is_committee(model.card):
-        networks = posterior_members(model.card, model.weights, sampling.passes, rng)
-        return (
-            lambda rows: member_log_probs(model.card, networks, inputs.pool.features[rows]),
-            lambda features: member_log_probs(model.card, networks, features),
-        )
+    if embeddings is None or is_committee(model.card):
+        return _of_members(model, posterior_members(model.card, model.weights, sampling.passes, rng), inputs.pool)
     if sampling.kind == "laplace":
         labeled = embeddings[inputs.pool.positions(inputs.labeled.sample_ids)]
         heads = laplace_heads(model.weights, labeled, sampling.passes, rng, precision=sampling.precision)
     else:
         heads = dropout_heads(model.card, model.weights, sampling.passes, rng)
     return (
-        lambda rows: mc_log_probs(embeddings[rows], heads),
+        lambda rows: {"mc_log_probs": mc_log_probs(embeddings[rows], heads)},
         lambda features: mc_log_probs(model_signals(model.card, model.weights, features)[1], heads),
     )
 
 
-def standardised(features: Floats, groups: int) -> Floats:
-    """Features less their mean over their deviation (see ``moments``), float32; constant ones are 0."""
-    mean, deviation = moments(features, groups)
-    wide = features - mean
-    wide /= np.where(deviation > 0, deviation, 1.0)
-    return wide.astype(np.float32)
+def _of_members(
+    model: Model, weights: Sequence[Mapping[str, np.ndarray]], pool: Pool
+) -> tuple[Posterior, Callable[[Floats], Floats]]:
+    """Samples that are whole networks, and their mean where that is the prediction."""
+    card = model.card
+    if card["network"]["kind"] == "forest":
+        return (
+            lambda rows: {"mc_log_probs": member_log_probs(card, weights, pool.features[rows])},
+            lambda features: member_log_probs(card, weights, features),
+        )
+    networks = Networks(card, weights)
+
+    def of_rows(rows: slice) -> dict[str, Floats]:
+        if not averages_members(card):
+            return {"mc_log_probs": networks.log_probs(pool.features[rows])}
+        names = ("mc_log_probs", "log_probs", "embeddings")
+        return dict(zip(names, committee_signals(card, networks, pool.features[rows]), strict=True))
+
+    return of_rows, networks.log_probs
 
 
 def sample_keys(pool: Pool, seed: int, round_number: int, purpose: str) -> np.ndarray:

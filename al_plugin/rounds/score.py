@@ -1,6 +1,6 @@
 """Score: the signals the chosen strategies need, and one score per pool sample."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,16 +29,19 @@ SCORES = pa.schema(
 
 # Rows per block of posterior samples; a multiple of the batch grid of models.forward.
 _BLOCK = 8192
+_BINS = 40
+_OF_LABELED = {"labeled_log_probs", "labeled_embeddings"}
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The outputs of score: a table and the stored signals by pool part, signals without axis N, metrics."""
+    """The outputs of score: a table and the stored signals by pool part, signals without axis N, metrics, histogram."""
 
     tables: Mapping[str, pa.Table]
     signals: Mapping[str, Mapping[str, np.ndarray]]
     shared: Mapping[str, np.ndarray]
     metrics: dict[str, Any]
+    histogram: Mapping[str, list[float]]
 
 
 def score(
@@ -58,12 +61,15 @@ def score(
     provided = provide(_bases(score_strategy) | kept, model, inputs, sampling)
     at_hand = provided.signals
     if provided.posterior is not None and "mc_log_probs" in kept:
-        at_hand["mc_log_probs"] = provided.posterior(slice(0, len(pool)))
+        at_hand |= provided.posterior(slice(0, len(pool)))
     named = {name for name in score_strategy.signals if name.startswith("labeled_") or name == "labels"}
+    if provided.posterior is not None and "log_probs" not in at_hand and named & _OF_LABELED:
+        at_hand |= _predicted(pool, provided.posterior)
     handed = at_hand | (_of_labeled(named, at_hand, inputs) if named else {})
     values: Floats | None = None
     if provided.posterior is not None and "mc_log_probs" in score_strategy.signals:
-        values = _streamed(score_strategy, knobs, handed, pool, provided.posterior)
+        values, predicted = _streamed(score_strategy, knobs, handed, pool, provided.posterior)
+        at_hand |= predicted
     elif model.card["fitted"] or not score_strategy.model_signals:
         values = run_score(score_strategy, handed, knobs, pool.ids)
     # Keys are made anew by select.
@@ -74,6 +80,7 @@ def score(
         signals=_by_part(pool, {name: signal for name, signal in stored.items() if _along(name) is not None}),
         shared={name: signal for name, signal in stored.items() if _along(name) is None},
         metrics=_metrics(values, log_probs, model.card["round"]),
+        histogram=_histogram(values),
     )
 
 
@@ -123,20 +130,53 @@ def _streamed(
     at_hand: Mapping[str, np.ndarray],
     pool: Pool,
     posterior: Posterior,
-) -> Floats:
-    """Scores from posterior samples, block by block of the pool: T x N x C is never held."""
-    values = np.empty(len(pool))
-    for start in range(0, len(pool), _BLOCK):
-        rows = slice(start, min(start + _BLOCK, len(pool)))
-        block = {name: at_hand[name] for name in strategy.signals if name in at_hand and name != "mc_log_probs"}
+) -> tuple[Floats, dict[str, np.ndarray]]:
+    """Scores from posterior samples, block by block of the pool: T x N x C is never held.
+
+    And log_probs and embeddings, where the posterior gives them on its way.
+    """
+    values, beside = np.empty(len(pool)), _Beside(len(pool))
+    for rows in _blocks(pool):
+        block = {name: at_hand[name] for name in strategy.signals if name in at_hand}
         block |= {
             name: take_samples(name, signal, np.arange(rows.start, rows.stop))
             for name, signal in block.items()
             if _along(name) is not None
         }
-        block["mc_log_probs"] = posterior(rows)
+        if "mc_log_probs" not in at_hand:
+            block |= beside.kept(rows, posterior(rows))
         values[rows] = run_score(strategy, block, knobs, pool.ids[rows])
-    return values
+    return values, beside.signals
+
+
+def _predicted(pool: Pool, posterior: Posterior) -> dict[str, np.ndarray]:
+    """What the posterior gives beside its samples, of the whole pool."""
+    beside = _Beside(len(pool))
+    for rows in _blocks(pool):
+        beside.kept(rows, posterior(rows))
+    return beside.signals
+
+
+def _blocks(pool: Pool) -> Iterator[slice]:
+    for start in range(0, len(pool), _BLOCK):
+        yield slice(start, min(start + _BLOCK, len(pool)))
+
+
+class _Beside:
+    """The signals of a posterior along N but its samples, put together from blocks."""
+
+    def __init__(self, rows: int) -> None:
+        self.signals: dict[str, np.ndarray] = {}
+        self._rows = rows
+
+    def kept(self, rows: slice, block: dict[str, Floats]) -> dict[str, Floats]:
+        """The block as it is, its rows noted."""
+        for name, values in block.items():
+            if name != "mc_log_probs":
+                if name not in self.signals:
+                    self.signals[name] = np.empty((self._rows, *values.shape[1:]), dtype=values.dtype)
+                self.signals[name][rows] = values
+        return block
 
 
 def _bases(strategy: Strategy) -> set[str]:
@@ -174,6 +214,15 @@ def _tables(pool: Pool, values: Floats | None, log_probs: Floats | None, classes
         tables[name] = table.slice(start, rows).combine_chunks()
         start += rows
     return tables
+
+
+def _histogram(values: Floats | None) -> dict[str, list[float]]:
+    """Samples by score, in bins of equal width named by their middle; none without a finite score."""
+    finite = np.empty(0) if values is None else values[np.isfinite(values)]
+    if not len(finite):
+        return {"score": [], "samples": []}
+    counts, edges = np.histogram(finite, bins=_BINS)
+    return {"score": ((edges[:-1] + edges[1:]) / 2).tolist(), "samples": counts.tolist()}
 
 
 def _metrics(values: Floats | None, log_probs: Floats | None, round_number: int) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from al_plugin.axes import Ints
+from al_plugin.axes import Floats, Ints
 from al_plugin.data.queries import QueryRow, query_ids
-from al_plugin.data.sets import Labeled, Scoreboard
-from al_plugin.errors import StrategyError
-from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys, spread
+from al_plugin.data.sets import Labeled, Money, Scoreboard
+from al_plugin.errors import DataError, StrategyError
+from al_plugin.math import costs
+from al_plugin.math.sampling import best_first, id_hashes, keyed_order, mixed_keys, spread
 from al_plugin.rounds import seeds
 from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
 from al_plugin.strategies.registry import Noted, Strategy
@@ -47,12 +48,14 @@ def select(
     knobs: Mapping[str, Any],
     asked: Asked,
     why: str,
+    money: Money | None = None,
 ) -> Selected:
     """Choose ``asked.n`` candidates: a uniform random share first, the strategy's picks from the rest.
 
     ``signals`` are arrays over the pool (or without axis N), ``labeled`` the labelled samples,
     ``excluded`` ids that may not be asked (labelled, pending). Candidates are put in an order keyed
-    by seed, round and id, so that neither row order nor part layout matters.
+    by seed, round and id, so that neither row order nor part layout matters. With ``money`` the random
+    share is drawn and paid first, whatever it costs, and the strategy's picks are bought with the rest.
     """
     hashes = id_hashes(board.ids)
     keys = mixed_keys(hashes, seeds.number(asked.seed, asked.round, "order"))
@@ -72,9 +75,20 @@ def select(
     at_hand["sample_keys"] = mixed_keys(hashes, seeds.number(asked.seed, asked.round, "select"))
     rng = seeds.generator(asked.seed, asked.round, "select")
     gathered = _gathered(strategy, at_hand, rest, board.positions(labeled.sample_ids))
-    picks, note = run_noted(strategy, gathered, n - n_random, rng, knobs, board.ids[rest])
+    if money is None:
+        picks, note = run_noted(strategy, gathered, n - n_random, rng, knobs, board.ids[rest])
+    else:
+        price = money.costs * asked.annotators
+        left = _after_random(float(price[candidates[drawn]].sum()), money.budget)
+        if strategy.name == "top":
+            picks, note = _bought(gathered["scores"], price[rest], left, n - n_random, money.rule), ""
+        else:
+            picks, note = run_noted(strategy, gathered, n - n_random, rng, knobs, board.ids[rest])
+            picks = picks[costs.payable(price[rest[picks]], left, n)]
+        if n_random + len(picks) < n:
+            note = f"{note}; the budget of {money.budget:g} pays {n_random + len(picks)} of {n} samples".lstrip("; ")
     warning = "; ".join(text for text in (warning, note) if text)
-    ranked = _ranked(rest[picks], candidates[drawn], n)
+    ranked = _ranked(rest[picks], candidates[drawn], n_random + len(picks))
     propensity = n_random / len(candidates)
     rows = _rows(board, ranked, asked, propensity, f"{strategy.name} of {len(candidates)} candidates; {why}")
     return Selected(rows, warning)
@@ -173,6 +187,24 @@ def _candidates(board: Scoreboard, excluded: Collection[str], keys: np.ndarray) 
 def _random_share(total: int, n_random: int, asked: Asked) -> Ints:
     rng = seeds.generator(asked.seed, asked.round, "random_share")
     return rng.permutation(total)[:n_random]
+
+
+def _after_random(cost: float, budget: float) -> float:
+    if cost > budget:
+        raise DataError(
+            f"the random share of this query costs {cost:g}, select.budget is {budget:g}",
+            change="raise select.budget, or lower select.n or select.random_share",
+        )
+    return budget - cost
+
+
+def _bought(scores: Floats, price: Floats, money: float, n: int, rule: str) -> Ints:
+    """At most ``n`` positions by score that ``money`` pays: best value per cost first, or the best set."""
+    values = costs.value_per_cost(scores, np.ones(len(scores)) if rule == "knapsack" else price)
+    if rule == "knapsack":
+        return costs.knapsack(values, price, money, n)
+    order = best_first(values, len(values))
+    return order[costs.payable(price[order], money, n)]
 
 
 def _gathered(

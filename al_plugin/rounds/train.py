@@ -49,7 +49,7 @@ POOL_DYNAMICS = pa.schema(
 
 @dataclass(frozen=True)
 class Trained:
-    """The outputs of train."""
+    """The outputs of train. ``confusion``: actual and predicted class of each evaluation sample."""
 
     weights: Mapping[str, np.ndarray]
     card: dict[str, Any]
@@ -57,6 +57,7 @@ class Trained:
     curve: Mapping[str, list[float]]
     forgetting: pa.Table
     dynamics: pa.Table
+    confusion: Mapping[str, list[str]]
 
 
 CURVE_COLUMNS = ("epoch", "loss", "train_accuracy")
@@ -113,6 +114,10 @@ def train(
         fitted.curve,
         _forgetting(_of_all(fitted.forgetting, held, len(labeled.labels)), labeled, classes),
         _pool_dynamics(fitted, pool, classes),
+        {
+            "actual": [classes[label] for label in evaluation.labels],
+            "predicted": [classes[label] for label in log_probs.argmax(axis=1)],
+        },
     )
 
 
@@ -154,7 +159,8 @@ def _unfitted(classes: tuple[str, ...], strategy: Strategy, round_number: int) -
     }
     card = _card(classes, strategy, round_number, fitted=False, network={})
     empty: dict[str, list[float]] = {name: [] for name in CURVE_COLUMNS}
-    return Trained({}, card, metrics, empty, FORGETTING.empty_table(), POOL_DYNAMICS.empty_table())
+    confusion: dict[str, list[str]] = {"actual": [], "predicted": []}
+    return Trained({}, card, metrics, empty, FORGETTING.empty_table(), POOL_DYNAMICS.empty_table(), confusion)
 
 
 _DYNAMICS = (

@@ -45,6 +45,7 @@ RECIPES: Mapping[str, Triple] = {
     "diversity_ensemble": Triple("diversity_ensemble", "variation_ratio", "top"),
     "split_head": Triple("split_head", "variation_ratio", "top"),
     "bayes_by_backprop": Triple("bayes_by_backprop", "bald", "top"),
+    "swag": Triple("swag", "bald", "top"),
     "bald": Triple("single", "bald", "top"),
     "power_bald": Triple("single", "bald", "power"),
     "batch_bald": Triple("single", "bald", "batch_bald"),

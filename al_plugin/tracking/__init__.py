@@ -39,7 +39,7 @@ def tell(params: "Params", *, root: str | Path = ".", home: str | Path | None = 
     from al_plugin.tracking import place, probe, record
 
     where = place.resolve(params.tracking.uri, Path(root), None if home is None else Path(home))
-    told = record.read(params, Path(root))
+    told = record.read(params, Path(root), Path(home or root))
     trouble = probe.trouble(where.shown) if where.is_http else ""
     if trouble:
         return unreachable(params, where, trouble, _LATER)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import shutil
 import tempfile
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ CHALLENGER = "challenger"
 _SERVED = Path(__file__).with_name("served.py")
 _NEEDS = ("mlflow", "numpy", "pandas", "safetensors", "torch")
 # The kinds of model and of network that served.py computes; a module of the user's own is not served.
-_KINDS = ("mlp", "ensemble", "split_head", "variational", "cosine", "proxy")
+_KINDS = ("mlp", "ensemble", "split_head", "variational", "swag", "cosine", "proxy")
 _BODIES = ("mlp", "linear", "cnn")
 _ARTIFACTS = {"weights": layout.WEIGHTS, "card": layout.CARD}
 
@@ -97,7 +98,7 @@ def _save(record: Record, logged: LoggedModel, run_id: str, folder: Path) -> Non
     )
 
 
-def _needs(card: dict[str, Any]) -> tuple[str, ...]:
+def _needs(card: Mapping[str, Any]) -> tuple[str, ...]:
     """Packages that predicting takes; al-plugin where samples are more than numbers."""
     return _NEEDS if card.get("form", {}).get("kind", "vector") == "vector" else (*_NEEDS, "al-plugin")
 

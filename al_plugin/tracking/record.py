@@ -13,6 +13,7 @@ from typing import Any
 
 from al_plugin import layout, store
 from al_plugin.config import Params
+from al_plugin.errors import AlError
 from al_plugin.strategies import recipes
 from al_plugin.tracking import key
 from al_plugin.tracking.digests import file_md5
@@ -25,6 +26,8 @@ _LONGEST_PARAM = 500
 _TRAINED = ("final_loss", "pseudo_labels", "proxy_correlation")
 # What the learning curve of a campaign is made of, where a round has it.
 _CURVE = ("labels", "votes", "disputed", "pending", "mean_agreement")
+# Of the verdict, what a campaign is followed by.
+_FOLLOWED = ("kappa", "control_accuracy", "control_low", "control_high", "forecast", "forecast_low", "forecast_high")
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,11 @@ class Record:
         return f"r{self.number:04d}"
 
 
-def read(params: Params, root: Path) -> Record:
-    """The round whose outputs lie in ``root``; DataError where one is missing or not readable."""
+def read(params: Params, root: Path, home: Path | None = None) -> Record:
+    """The round whose outputs lie in ``root``; DataError where one is missing or not readable.
+
+    ``home`` is the repository whose DVC cache holds the rounds before.
+    """
     root = root.resolve()
     content = key.digests(root)
     labels, trained, scored, selected, card = (store.read_json(root / path, _REPRO) for path in _DOCUMENTS)
@@ -79,6 +85,7 @@ def read(params: Params, root: Path) -> Record:
     # While a query is handed out, params.yaml may name another strategy than the one that chose it.
     chosen = replace(triple, select=selected["strategy"] or triple.select)
     strategy = strategy_name(chosen)
+    judged = _judged(params, root, root if home is None else home.resolve(), int(labels["round"]))
     return Record(
         root=root,
         number=int(labels["round"]),
@@ -91,11 +98,16 @@ def read(params: Params, root: Path) -> Record:
         round_metrics={
             **counted,
             **measured,
+            **judged,
             **numbers(calibrated),
             **numbers({"unseen_classes": unseen, **{name: trained.get(name) for name in _TRAINED}, **asked}),
         },
         score_metrics=numbers({**scored.get("score", {}), "mean_confidence": scored.get("mean_confidence")}),
-        campaign_metrics={**measured, **{name: counted[name] for name in _CURVE if name in counted}},
+        campaign_metrics={
+            **measured,
+            **{name: counted[name] for name in _CURVE if name in counted},
+            **{name: judged[name] for name in _FOLLOWED if name in judged},
+        },
         epochs=tuple(_epochs(store.read_bytes(root / layout.TRAINING_CURVE, _REPRO).decode())),
         per_class=per_class,
         card=card,
@@ -108,6 +120,19 @@ def read(params: Params, root: Path) -> Record:
             **_origin(root, content),
         },
     )
+
+
+def _judged(params: Params, root: Path, home: Path, number: int) -> dict[str, float]:
+    """Numbers that only the rounds before can give; none where they cannot be read: telling never fails for it."""
+    from al_plugin.verdict import verdict
+
+    if root != Path.cwd():
+        return {}
+    try:
+        found = verdict(params, home=home)
+    except (AlError, OSError, ValueError, KeyError):
+        return {}
+    return numbers(found.numbers()) if found.round == number else {}
 
 
 def strategy_name(triple: recipes.Triple) -> str:

@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 # Matrix products change in the last bit with the number of rows: the grid that training used.
-_BATCH = 1024
+_BATCH = 256
 
 
 class Served(PythonModel):
@@ -39,8 +39,8 @@ class Served(PythonModel):
         self.form: dict[str, Any] = card.get("form", {"kind": "vector"})
         self.temperature: float | None = card.get("calibration_temperature")
         loaded: dict[str, Any] = load_file(context.artifacts["weights"])
-        # A proxy beside the model chose what to label; it is not the model.
-        self.weights = {name: tensor for name, tensor in loaded.items() if not name.startswith("proxy.")}
+        # A proxy beside the model chose what to label, and so did deviations from the mean weights.
+        self.weights = {name: tensor for name, tensor in loaded.items() if not name.startswith(("proxy.", "swag."))}
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """Probabilities of every class, the same for the same rows each time."""

@@ -1,0 +1,141 @@
+"""What a branch did to the label rounds since its base: files may be added, never edited or deleted."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from al_plugin import commands, layout, ledger
+from al_plugin.config import read_yaml
+from al_plugin.errors import CampaignError
+
+_FILED = re.compile(rf"(?:{layout.LABELS}|{layout.MANIFESTS})/round_\d+/.+")
+_OPEN_QUERY = re.compile(rf"{layout.QUERIES}/round_(\d+)\.jsonl")
+_BATCH = re.compile(rf"{layout.MANIFESTS}/round_(\d+)/(b.+)\.json")
+_FOLDERS = (layout.LABELS, layout.MANIFESTS, layout.QUERIES)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Against ``base``, a commit: new batches as (round, file name), and what is not in order."""
+
+    base: str
+    batches: frozenset[tuple[int, str]]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def since(revision: str | None) -> Changes:
+    """Changes of the working tree since it left ``revision`` (default: origin's main branch, else HEAD)."""
+    base = merge_base(revision)
+    status = dict(_changed(base))
+    batches = [_BATCH.fullmatch(path) for path, kind in status.items() if kind == "A"]
+    return Changes(
+        base,
+        frozenset((int(found[1]), f"{found[2]}.csv") for found in batches if found),
+        (*_edited(base, status), *_queries(base, status)),
+        tuple(_notes(base)),
+    )
+
+
+def merge_base(revision: str | None) -> str:
+    """The commit where HEAD left ``revision``."""
+    if revision is None:
+        known = commands.git_bytes("rev-parse", "--verify", "--quiet", "origin/HEAD")
+        revision = "HEAD" if known is None else "origin/HEAD"
+    found = None if revision.startswith("-") else commands.git_bytes("merge-base", revision, "HEAD")
+    if found is None:
+        raise CampaignError(
+            f"HEAD and {revision} have no commit in common here",
+            change="name a base that is there, and fetch the whole history (fetch-depth: 0)",
+        )
+    return found.decode().strip()
+
+
+def at(base: str, path: str) -> bytes | None:
+    """Content of a file of the campaign at a commit, or None."""
+    return commands.git_bytes("show", f"{base}:./{path}")
+
+
+def _changed(base: str) -> Iterator[tuple[str, str]]:
+    """(path, A, M, D or T) of every file in the folders of labels, those not yet told to Git as added."""
+    words = commands.git("diff", "--name-status", "--no-renames", "-z", "--relative", base, "--", *_FOLDERS).split("\0")
+    yield from zip(words[1::2], words[::2], strict=False)
+    new = commands.git("ls-files", "--others", "--exclude-standard", "-z", "--", *_FOLDERS)
+    yield from ((path, "A") for path in new.split("\0") if path)
+
+
+def links() -> Iterator[str]:
+    """A line for each link or device among the labels: it would make the check, or a round, read something else."""
+    for folder in _FOLDERS:
+        for where, folders, files in os.walk(folder):
+            for path in (Path(where, name) for name in (*folders, *files)):
+                if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                    yield f"{path.as_posix()} is a link or a device; file answers with `al labels add FILE`"
+
+
+def _edited(base: str, status: dict[str, str]) -> Iterator[str]:
+    moved = ledger.labels_in_dvc()
+    for path, kind in sorted(status.items()):
+        if kind == "A" or not _FILED.fullmatch(path):
+            continue
+        # Moved under DVC, Git shows them as deleted; the manifests still promise every byte.
+        if kind == "D" and moved and path.startswith(f"{layout.LABELS}/"):
+            continue
+        what = "deleted" if kind == "D" else "edited"
+        yield (
+            f"{path} was {what} after it was filed; put it back with git checkout {base[:12]} -- {path} "
+            "and file a correction that supersedes it"
+        )
+
+
+def _queries(base: str, status: dict[str, str]) -> Iterator[str]:
+    """The open query is asked as it was handed out: it may move into its label round, or be withdrawn."""
+    for path in {path for path in status if _OPEN_QUERY.fullmatch(path)} | set(_taken(status)):
+        before = at(base, path)
+        if before is None:
+            continue
+        number = int(Path(path).stem.removeprefix("round_"))
+        answered = Path(layout.LABELS, layout.round_folder(number), layout.ROUND_QUERY)
+        aside = sorted(Path(layout.WITHDRAWN).glob(f"{layout.round_folder(number)}-*.jsonl"))
+        here = [file.read_bytes() for file in (Path(path), answered) if file.is_file() and not file.is_symlink()]
+        if any(content != before for content in here):
+            yield f"the query of round {number} is not the one that was handed out; answer {base[:12]}:{path} as it is"
+        elif not here and before not in [file.read_bytes() for file in aside if not file.is_symlink()]:
+            yield f"{path} was deleted; `al query withdraw` sets an open query aside"
+
+
+def _taken(status: dict[str, str]) -> Iterator[str]:
+    for path in status:
+        found = re.fullmatch(rf"{layout.LABELS}/round_(\d+)/{re.escape(layout.ROUND_QUERY)}", path)
+        if found:
+            yield layout.filed_query(int(found[1]))
+
+
+def _notes(base: str) -> Iterator[str]:
+    for path, what in (
+        (layout.SUITE, "batches were judged by the expectations of the base"),
+        (layout.PARAMS, "read its changes too"),
+        (layout.DVC_LOCK, "a round is run after the merge, so a branch of labels need not have one"),
+    ):
+        now = Path(path).read_bytes() if Path(path).is_file() else None
+        if at(base, path) not in (now, None):
+            yield f"{path} is changed by this branch; {what}"
+
+
+def unpinned(base: str, number: int, query: bytes) -> bool:
+    """Whether no dvc.lock, the base's or this one, knows the query that a new round answers."""
+    now = Path(layout.DVC_LOCK)
+    locks = [content for content in (at(base, layout.DVC_LOCK), now.read_bytes() if now.is_file() else None) if content]
+    if not locks or at(base, layout.filed_query(number)) is not None:
+        return False
+    digest = hashlib.md5(query, usedforsecurity=False).hexdigest()
+    return all(digest != _pinned(lock) for lock in locks)
+
+
+def _pinned(lock: bytes) -> str | None:
+    stages = (read_yaml(lock, layout.DVC_LOCK) or {}).get("stages", {})
+    outs = stages.get("select", {}).get("outs", [])
+    return next((entry.get("md5") for entry in outs if entry.get("path") == layout.QUERY), None)

@@ -1,0 +1,101 @@
+"""Modules back from a card and weights: one network, or all networks of a committee behind one module."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from al_plugin.axes import Floats
+from al_plugin.models.task import BATCH
+
+if TYPE_CHECKING:
+    from al_plugin.models.body import Network
+
+Weights = Mapping[str, np.ndarray]
+# Rows at a time of a committee; whole batches, so that the grid of forward is that of all rows.
+_BLOCK = 8 * BATCH
+
+
+def rebuild(card: Mapping[str, Any], weights: Weights) -> "Network":
+    """The module of one network."""
+    # torch takes a second to import: round 0 has no model and does without.
+    from al_plugin.models.body import build
+    from al_plugin.models.task import Body
+
+    network = card["network"]
+    shape = tuple(network["shape"])
+    model = build(
+        Body(network["body"], shape),
+        math.prod(shape),
+        network["classes"],
+        hidden=network["hidden"],
+        dropout=network["dropout"],
+    )
+    if network["kind"] == "cosine":
+        from al_plugin.models.minimax import Cosine
+
+        model = Cosine(model, temperature=network["temperature"])
+    _load(model, weights)
+    return model
+
+
+class Networks:
+    """Networks of one form. One module takes the weights of each in turn, for each block of rows.
+
+    So neither the modules of all of them nor their predictions of all rows are held at once.
+    """
+
+    def __init__(self, card: Mapping[str, Any], networks: Sequence[Weights]) -> None:
+        self._card, self._networks = card, networks
+        self._module: Network | None = None
+
+    def log_probs(self, features: Floats) -> Floats:
+        """Log-probabilities (T, N, C) of each network, float32."""
+        return np.concatenate([np.stack(found) for found, _ in self._blocks(features)], axis=1)
+
+    def mean(self, features: Floats) -> tuple[Floats, Floats]:
+        """Log of the mean probabilities (N, C), and embeddings (N, D) of the first network."""
+        parts = [(_mean(found), embeddings) for found, embeddings in self._blocks(features)]
+        return np.concatenate([mean for mean, _ in parts]), np.concatenate([one for _, one in parts])
+
+    def both(self, features: Floats) -> tuple[Floats, Floats, Floats]:
+        """``log_probs``, and the two of ``mean``, in one pass."""
+        parts = [(np.stack(found), _mean(found), embeddings) for found, embeddings in self._blocks(features)]
+        each, mean, embeddings = zip(*parts, strict=True)
+        return np.concatenate(each, axis=1), np.concatenate(mean), np.concatenate(embeddings)
+
+    def _blocks(self, features: Floats) -> Iterator[tuple[list[Floats], Floats]]:
+        """By block: log-probabilities (rows, C) of each network, and the first one's embeddings (rows, D)."""
+        from al_plugin.models.forward import forward
+
+        if self._module is None:
+            self._module = rebuild(self._card, self._networks[0])
+        for start in range(0, len(features), _BLOCK):
+            rows = features[start : start + _BLOCK]
+            found: list[Floats] = []
+            embeddings: Floats | None = None
+            for weights in self._networks:
+                if len(self._networks) > 1:
+                    _load(self._module, weights)
+                log_probs, hidden = forward(self._module, rows)
+                found.append(log_probs)
+                embeddings = hidden if embeddings is None else embeddings
+            if embeddings is not None:
+                yield found, embeddings
+
+
+def _mean(log_probs: Sequence[Floats]) -> Floats:
+    """Log of the mean probabilities; one network's own are left as they are."""
+    if len(log_probs) == 1:
+        return log_probs[0]
+    # float64: the mean of probabilities near 0 and 1 must not round away.
+    total = np.logaddexp.reduce([one.astype(np.float64) for one in log_probs])
+    mean: Floats = (total - np.log(len(log_probs))).astype(np.float32)
+    return mean
+
+
+def _load(module: Any, weights: Weights) -> None:
+    import torch
+
+    module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})

@@ -1,0 +1,427 @@
+"""Explain: why each sample of a query was chosen, and what the batch adds to what is labelled."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from al_plugin.axes import Floats, FloatsN, Ints
+from al_plugin.data.pool import Pool
+from al_plugin.data.queries import QueryRow
+from al_plugin.data.sets import Labeled, Model, Scoreboard
+from al_plugin.math import explain as measure
+from al_plugin.math.explain import Coverage
+from al_plugin.math.information import entropy, negative_margin
+from al_plugin.math.outcomes import Share, share, spread_of
+
+# Unlabelled samples that stand for the pool where every one of them would take too long.
+SAMPLE = 10_000
+# Random batches of the same size, to compare with.
+DRAWS = 20
+NEIGHBOURS = 3
+CLASSES_SHOWN = 3
+# Points of the pool and of the labelled set on the map.
+MAPPED = 2000
+# Numbers of the pool that are still put through the model, by kind of network.
+_CHEAP, _DEAR = 2**27, 2**24
+# Distances that the search for a scale of distances may take.
+_PAIRS, _FEWEST = 5 * 10**7, 64
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a sample stands by one measure: ``rank`` (1 = first) of ``of``.
+
+    ``sampled``: among a random part of the candidates only.
+    """
+
+    name: str
+    value: float
+    rank: int
+    of: int
+    sampled: bool
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A labelled sample near a queried one."""
+
+    sample_id: str
+    label: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One sample of the query.
+
+    ``probabilities`` (class, p) most probable first; ``copies`` ids of near copies in the pool; ``distance``
+    to the nearest labelled sample, ``farther`` the share of the pool that is nearer to one; ``cell`` the share
+    of the pool that is nearest to this sample of all labelled and queried; ``gap`` to the next of the batch.
+    """
+
+    row: QueryRow
+    probabilities: tuple[tuple[str, float], ...]
+    standings: tuple[Standing, ...]
+    neighbours: tuple[Neighbour, ...]
+    copies: tuple[str, ...]
+    distance: float | None
+    farther: float | None
+    cell: float
+    gap: float | None
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """What speaks for the sample, in sentences."""
+        return tuple(_why(self))
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Predicted classes: how often in the batch, and in the candidates."""
+
+    name: str
+    batch: Share
+    pool: Share
+
+
+@dataclass(frozen=True)
+class Versus:
+    """A value of the batch beside that of random batches of the same size: mean and middle 95 % of them."""
+
+    batch: float | None
+    random: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The query as a whole.
+
+    Distances are measured on ``measured`` of ``unlabelled`` samples. ``covered``: newly covered share, beside
+    random batches; ``overlap``: how much of what a random batch would newly cover the batch covers too;
+    ``gap``: mean distance to the next sample of the batch; ``twins``: pairs of near copies within it.
+    """
+
+    mix: tuple[Mix, ...]
+    before: Coverage
+    after: Coverage
+    radius: float
+    copy_radius: float
+    covered: Versus | None
+    mean: Versus | None
+    overlap: Versus | None
+    gap: Versus | None
+    twins: int
+    measured: int
+    unlabelled: int
+
+
+@dataclass(frozen=True)
+class Map:
+    """Coordinates (·, 2) of a part of the pool, of labelled samples with their labels, and of the query."""
+
+    pool: Floats
+    labeled: Floats
+    labels: tuple[str, ...]
+    query: Floats
+    explained: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All of it. ``space`` says in which space distances are: ``embeddings`` or ``features``."""
+
+    samples: tuple[Explained, ...]
+    batch: Batch
+    map: Map
+    space: str
+    candidates: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Signals over the whole pool that the score stage kept, where it did."""
+
+    log_probs: Floats | None = None
+    embeddings: Floats | None = None
+
+
+def explain(
+    pool: Pool,
+    labeled: Labeled,
+    model: Model,
+    board: Scoreboard,
+    stored: Stored,
+    rows: Sequence[QueryRow],
+    excluded: Collection[str],
+    seed: int,
+    classes: tuple[str, ...],
+) -> Explanation:
+    """Explain a query. ``excluded`` are the ids that could not be asked; nothing is changed.
+
+    Everything is computed for the whole pool, or where that would take too long for a random part of it, the
+    same whenever it is asked for.
+    """
+    at = _Positions(pool, labeled, rows, excluded, seed, whole=_affordable(pool, model, stored))
+    seen = _Seen(pool, model, stored, at.rows)
+    query, known = seen.points[at.query], seen.points[at.labeled]
+    reference = seen.points[at.reference]
+    before = measure.to_nearest(reference, known)
+    few = reference[: min(MAPPED, max(_FEWEST, _PAIRS // max(1, len(seen.points))))]
+    radius = measure.near_copy_radius(few, seen.points)
+    copies = (
+        measure.within(query, seen.points, radius, at.query) if radius else [np.empty(0, dtype=np.int64)] * len(rows)
+    )
+    near = _neighbours(query, known, labeled, rows, classes)
+    cells = measure.cells(reference, before, query)
+    gaps = measure.apart(query)
+    standings = _standings(board, seen.log_probs, at)
+    samples = []
+    for i, row in enumerate(rows):
+        distance = near[i][0].distance if near[i] else None
+        farther = None if distance is None else share(int((before < distance).sum()), len(before)).value
+        samples.append(
+            Explained(
+                row=row,
+                probabilities=_probabilities(seen.log_probs, at.query[i], classes),
+                standings=tuple(standings[i]),
+                neighbours=near[i][:NEIGHBOURS],
+                copies=tuple(str(pool.ids[at.rows[j]]) for j in copies[i]),
+                distance=distance,
+                farther=farther,
+                cell=float(cells[i]),
+                gap=float(gaps[i]) if np.isfinite(gaps[i]) else None,
+            )
+        )
+    batch = _batch(seen.points, at, board, before, radius, seed, classes)
+    plane = measure.principal_plane(reference[:MAPPED])
+    shown = at.labeled[:MAPPED]
+    drawn = Map(
+        plane.project(reference[:MAPPED]),
+        plane.project(seen.points[shown]),
+        tuple(classes[label] for label in labeled.labels[:MAPPED]),
+        plane.project(query),
+        (float(plane.explained[0]), float(plane.explained[1])),
+    )
+    return Explanation(tuple(samples), batch, drawn, seen.space, at.candidates)
+
+
+class _Positions:
+    """Who is who: ``rows`` of the pool that are looked at, and positions among them."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        labeled: Labeled,
+        rows: Sequence[QueryRow],
+        excluded: Collection[str],
+        seed: int,
+        *,
+        whole: bool,
+    ) -> None:
+        named = pool.positions([*(row.sample_id for row in rows), *labeled.sample_ids])
+        query, known = named[: len(rows)], named[len(rows) :]
+        free = np.array([sample_id not in excluded for sample_id in pool.ids], dtype=np.bool_)
+        unlabelled = np.ones(len(pool), dtype=np.bool_)
+        unlabelled[known] = False
+        self.candidates, self.unlabelled = int(free.sum()), int(unlabelled.sum())
+        order = np.random.Generator(np.random.PCG64(seed)).permutation(len(pool))
+        drawn = order[unlabelled[order]][:SAMPLE]
+        random = order[free[order]][: max(SAMPLE, 2 * len(rows))]
+        self.whole = whole
+        self.rows = np.arange(len(pool)) if whole else np.unique(np.concatenate([query, known, drawn, random]))
+        self.query, self.labeled, self.reference, self.free = (
+            np.searchsorted(self.rows, positions) for positions in (query, known, drawn, random)
+        )
+        self.pool_query, self.all_free = query, free
+
+
+class _Seen:
+    """The looked-at samples as points, and what the model says of them if there is one."""
+
+    def __init__(self, pool: Pool, model: Model, stored: Stored, rows: Ints) -> None:
+        whole = len(rows) == len(pool)
+        self.log_probs: Floats | None = None
+        if not model.card["fitted"]:
+            self.space, self.points = "features", _standardised(pool, rows)
+            return
+        self.space = "embeddings"
+        if stored.log_probs is not None and stored.embeddings is not None:
+            self.log_probs, self.points = stored.log_probs[rows], stored.embeddings[rows]
+            return
+        from al_plugin.models.restore import model_signals, scorer
+
+        card, weights = scorer(model.card, model.weights)
+        features = pool.features if whole else pool.features[rows]
+        self.log_probs, self.points = model_signals(card, weights, features)
+
+
+def _affordable(pool: Pool, model: Model, stored: Stored) -> bool:
+    """Whether the whole pool is looked at."""
+    if stored.log_probs is not None and stored.embeddings is not None:
+        return True
+    cheap = not model.card["fitted"] or model.card["network"].get("body") in ("mlp", "linear")
+    return pool.features.size <= (_CHEAP if cheap else _DEAR)
+
+
+def _standardised(pool: Pool, rows: Ints) -> Floats:
+    from al_plugin.math.moments import moments
+
+    mean, deviation = moments(pool.features, pool.groups)
+    wide = pool.features[rows] - mean
+    wide /= np.where(deviation > 0, deviation, 1.0)
+    return wide.astype(np.float32)
+
+
+def _neighbours(
+    query: Floats, known: Floats, labeled: Labeled, rows: Sequence[QueryRow], classes: tuple[str, ...]
+) -> list[tuple[Neighbour, ...]]:
+    """Nearest labelled samples of each row, without itself (a relabelled one)."""
+    near = measure.nearest_of(query, known, NEIGHBOURS + 1)
+    return [
+        tuple(
+            Neighbour(labeled.sample_ids[j], classes[labeled.labels[j]], float(distance))
+            for j, distance in zip(near.index[i], near.distance[i], strict=True)
+            if labeled.sample_ids[j] != row.sample_id
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
+def _probabilities(log_probs: Floats | None, at: int, classes: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
+    if log_probs is None:
+        return ()
+    row = log_probs[at]
+    order = np.argsort(-row, kind="stable")[:CLASSES_SHOWN]
+    return tuple((classes[c], float(np.exp(row[c]))) for c in order)
+
+
+def _standings(board: Scoreboard, log_probs: Floats | None, at: _Positions) -> list[list[Standing]]:
+    """Of each row by score, among all candidates, and by three doubts of the model."""
+    found: list[list[Standing]] = [[] for _ in at.query]
+
+    def add(name: str, mine: FloatsN, values: FloatsN, *, sampled: bool) -> None:
+        for place, value, rank in zip(found, mine, measure.ranks(values, mine), strict=True):
+            # Where the sample is not among those compared with, it may come after the last of them.
+            place.append(Standing(name, float(value), int(min(rank, max(1, len(values)))), len(values), sampled))
+
+    if board.scores is not None:
+        add("score", board.scores[at.pool_query], board.scores[at.all_free], sampled=False)
+    if log_probs is None:
+        return found
+    compared = np.flatnonzero(at.all_free) if at.whole else at.free
+    doubts = {"least confidence": _doubt, "entropy": entropy}
+    if log_probs.shape[1] > 1:
+        doubts["margin"] = negative_margin
+    for name in sorted(doubts):
+        add(name, doubts[name](log_probs[at.query]), doubts[name](log_probs[compared]), sampled=not at.whole)
+    return found
+
+
+def _doubt(log_probs: Floats) -> FloatsN:
+    doubt: FloatsN = -np.expm1(log_probs.max(axis=1).astype(np.float64))
+    return doubt
+
+
+def _batch(
+    points: Floats,
+    at: _Positions,
+    board: Scoreboard,
+    before: FloatsN,
+    copy_radius: float,
+    seed: int,
+    classes: tuple[str, ...],
+) -> Batch:
+    reference, query = points[at.reference], points[at.query]
+    mine = measure.to_nearest(reference, query)
+    after = np.minimum(before, mine)
+    radius = float(np.median(after)) if len(after) and np.isfinite(after).all() else 0.0
+    gaps = measure.apart(query)
+    batch = Batch(
+        mix=_mix(board, at, classes),
+        before=measure.coverage(before, radius),
+        after=measure.coverage(after, radius),
+        radius=radius,
+        copy_radius=copy_radius,
+        covered=None,
+        mean=None,
+        overlap=None,
+        gap=None,
+        twins=_twins(query, copy_radius),
+        measured=len(reference),
+        unlabelled=at.unlabelled,
+    )
+    n = len(at.query)
+    if n == 0 or len(at.free) < n or len(reference) == 0:
+        return batch
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, n, len(at.labeled)))))
+    new = measure.newly_covered(before, mine, radius)
+    shares, means, overlaps, spacings = [], [], [], []
+    for _ in range(DRAWS):
+        drawn = points[rng.permutation(at.free)[:n]]
+        theirs = measure.to_nearest(reference, drawn)
+        covered = measure.newly_covered(before, theirs, radius)
+        shares.append(float(covered.mean()))
+        means.append(float(np.minimum(before, theirs).mean()))
+        both = measure.overlap(new, covered)
+        if both is not None:
+            overlaps.append(both)
+        spacings.append(float(measure.apart(drawn).mean()))
+    return replace(
+        batch,
+        covered=_versus(float(new.mean()), shares),
+        mean=_versus(batch.after.mean, means),
+        overlap=_versus(None, overlaps) if overlaps else None,
+        gap=_versus(float(gaps.mean()), spacings) if n > 1 else None,
+    )
+
+
+def _versus(mine: float | None, random: Sequence[float]) -> Versus:
+    return Versus(mine, *spread_of(np.array(random)))
+
+
+def _twins(query: Floats, radius: float) -> int:
+    near = measure.within(query, query, radius, np.arange(len(query))) if radius and len(query) else []
+    return sum(len(others) for others in near) // 2
+
+
+def _mix(board: Scoreboard, at: _Positions, classes: tuple[str, ...]) -> tuple[Mix, ...]:
+    mine = [board.predicted[position] for position in at.pool_query]
+    if not mine or mine[0] is None:
+        return ()
+    free = np.flatnonzero(at.all_free)
+    counts: Mapping[str | None, int] = _counted([board.predicted[position] for position in free])
+    own = _counted(mine)
+    return tuple(Mix(c, share(own.get(c, 0), len(mine)), share(counts.get(c, 0), len(free))) for c in classes)
+
+
+def _counted(values: Sequence[str | None]) -> dict[str | None, int]:
+    found: dict[str | None, int] = {}
+    for value in values:
+        found[value] = found.get(value, 0) + 1
+    return found
+
+
+def _why(sample: Explained) -> list[str]:
+    guess, mark, rest = sample.row.reason.partition("); ")
+    said = (
+        [rest if mark and guess.startswith("predicted ") else sample.row.reason] if sample.row.kind != "random" else []
+    )
+    if sample.row.kind == "random":
+        chance = sample.row.propensity
+        told = "" if chance is None else f": every candidate had the probability {chance:.2g}"
+        said.append(f"drawn at random, whatever its score{told}")
+    said += [
+        f"score {standing.value:.4g} is number {standing.rank:,} of {standing.of:,} candidates"
+        for standing in sample.standings
+        if standing.name == "score"
+    ]
+    if sample.farther is not None:
+        said.append(f"farther from every labelled sample than {sample.farther:.0%} of the pool")
+    if sample.cell > 0:
+        said.append(f"nearest of all labelled and queried samples to {sample.cell:.1%} of the pool")
+    if sample.copies:
+        said.append(f"{len(sample.copies)} near copies of it lie in the pool")
+    return said
