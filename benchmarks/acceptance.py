@@ -267,11 +267,11 @@ def report(setting: Setting, criteria: list[Criterion], areas: Mapping[str, np.n
     rows: dict[str, Any] = {}
     for arm, values in areas.items():
         mean, half = mean_band(values[:, None])
-        width = float("nan") if half is None else float(half[0])
+        width = None if half is None else float(half[0])
         d = paired(values - areas["random"])
         rows[arm] = {"area": float(mean[0]), "half_width": width, "minus_random": d.mean}
         tail = "" if arm == "random" else f"   - random {interval(d)}"
-        print(f"    {arm:18} {mean[0]:6.2f} ± {width:.2f}{tail}")
+        print(f"    {arm:18} {mean[0]:6.2f}{'' if width is None else f' ± {width:.2f}'}{tail}")
     verdicts = []
     for criterion in criteria:
         d = paired(areas[criterion.first] - areas[criterion.second])
