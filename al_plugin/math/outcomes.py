@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from al_plugin.axes import Floats, FloatsN, Ints, IntsN
-
-# Of the normal distribution, two-sided 95 %.
-Z = 1.959963984540054
+from al_plugin.math.intervals import Z95, wilson
 
 
 @dataclass(frozen=True)
@@ -25,13 +23,9 @@ def share(hits: int, total: int) -> Share:
     """``hits`` of ``total`` with Wilson's score interval (1927); of nothing: no value, interval [0, 1]."""
     if total == 0:
         return Share(None, 0.0, 1.0, 0, 0)
-    p, z2 = hits / total, Z**2
-    middle = (p + z2 / (2 * total)) / (1 + z2 / total)
-    half = Z / (1 + z2 / total) * np.sqrt(p * (1 - p) / total + z2 / (4 * total**2))
-    # At 0 and 1 the interval ends there exactly; the formula would leave a rounding error.
-    low = 0.0 if hits == 0 else float(middle - half)
-    high = 1.0 if hits == total else float(middle + half)
-    return Share(p, low, high, hits, total)
+    found = wilson(hits, total)
+    # A proportion's interval has both ends.
+    return Share(found.value, found.low or 0.0, 1.0 if found.high is None else found.high, hits, total)
 
 
 def confusion(actual: IntsN, predicted: IntsN, classes: int) -> Ints:
@@ -100,7 +94,7 @@ def change(before: IntsN, after: IntsN) -> Change:
     lost = int(((after == 0) & (before == 1)).sum())
     more, fewer, size = gained + 0.5, lost + 0.5, total + 2
     middle = (more - fewer) / size
-    half = Z * np.sqrt(more + fewer - (more - fewer) ** 2 / size) / size
+    half = Z95 * np.sqrt(more + fewer - (more - fewer) ** 2 / size) / size
     return Change((gained - lost) / total, float(max(middle - half, -1)), float(min(middle + half, 1)), gained, lost)
 
 
