@@ -140,8 +140,9 @@ def evaluation_in(parts: Mapping[str, Part], classes: tuple[str, ...], pool: Poo
 
 def write_eval_copies(copies: dict[str, Any]) -> None:
     """Keep them for select, and say so where there are any."""
-    if copies["sample_ids"]:
-        print(f"train: {len(copies['sample_ids'])} samples of the pool are (nearly) in data/eval: never asked")
+    if copies["found"]:
+        kept = "never asked" if copies["sample_ids"] else "too many to be accidents, asked like others"
+        print(f"train: {copies['found']} samples of the pool are (nearly) in data/eval: {kept}")
     store.write_json(layout.EVAL_COPIES, copies)
 
 

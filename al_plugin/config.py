@@ -41,7 +41,7 @@ class Data:
     encoder: str | None = None
     image_size: int = 32
     text_features: int = 4096
-    copy_radius: float = 0.05
+    copy_radius: float = 0.0
 
 
 @dataclass(frozen=True)

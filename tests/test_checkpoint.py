@@ -19,7 +19,8 @@ from al_plugin.models.fit import FitSettings, fit, seeded
 from al_plugin.models.task import Options
 from al_plugin.strategies import registry
 
-METHODS = registry.names("train")
+# Estimators are fitted in one call: there is nothing to go on from.
+METHODS = [name for name in registry.names("train") if name not in ("estimator", "extra_trees", "random_forest")]
 
 
 class Memory(dict):
@@ -52,7 +53,7 @@ def options_task(name, **changes):
     whole = _task()
     at = np.array([0, 4, 8])
     rest = np.setdiff1d(np.arange(len(whole.labels)), at)
-    own_rate = name == "snapshot_ensemble"
+    own_rate = name in ("snapshot_ensemble", "swag")
     options = Options(
         "balanced", "constant" if own_rate else "cosine", 0.0 if own_rate else 0.2, 1.0, 0 if own_rate else 2
     )

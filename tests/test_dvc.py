@@ -101,7 +101,7 @@ def test_every_round_replays_identically(copy: Path, capsys: pytest.CaptureFixtu
     """Recomputed in a clone from data alone, without the run-cache."""
     assert al("replay", "--all") == 0
     said = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[2].strip() for line in said] == ["18 outputs identical"] * 3
+    assert [line.partition(":")[2].strip() for line in said] == ["19 outputs identical"] * 3
 
 
 def test_replay_names_the_stage_and_input_that_differ(copy: Path, capsys: pytest.CaptureFixture) -> None:

@@ -351,7 +351,7 @@ def nested():
         ("no_probabilities", "has no predict_proba; name a classifier with predict_proba"),
         ("a_class", "it is a class"),
         ("wants", "cannot be called without arguments"),
-        ("number", "cannot be called"),
+        ("number", "is not a class or function"),
         ("missing", "cannot be imported"),
         ("TwoColumns", r"gave no probabilities of shape \(12, 3\)"),
         ("Forgetful", "predicts otherwise once it is stored and loaded"),

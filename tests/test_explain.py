@@ -173,7 +173,9 @@ def test_wilson_solves_its_equation(total: int, data: st.DataObject) -> None:
     assert 0 <= found.low <= found.value <= found.high <= 1
     for bound in (found.low, found.high):
         if 0 < bound < 1:
-            assert (hits / total - bound) ** 2 == pytest.approx(outcomes.Z95**2 * bound * (1 - bound) / total, abs=1e-12)
+            assert (hits / total - bound) ** 2 == pytest.approx(
+                outcomes.Z95**2 * bound * (1 - bound) / total, abs=1e-12
+            )
 
 
 def test_wilson_covers_as_often_as_it_says() -> None:

@@ -406,19 +406,32 @@ def set_params(old: str, new: str) -> None:
     os.sync()
 
 
-def test_what_the_evaluation_set_holds_too_is_never_asked(campaign: Path, capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize(("radius", "copies"), [("0.0", 5), ("0.05", 9)])
+def test_what_the_evaluation_set_holds_too_is_never_asked(
+    radius: str, copies: int, campaign: Path, capsys: pytest.CaptureFixture
+) -> None:
     pool = store.read_table(layout.POOL + "/part-00000.parquet", "")
     ids = pool.column("sample_id").to_pylist()
-    rows = np.array(pool.column("features").to_pylist())[:30]
-    rows[20:] += 0.5
-    evaluation = sample_table([f"copy-{i}" for i in range(30)], rows, ["a", "b", "c"] * 10)
-    store.write_table(layout.EVAL + "/part-00001.parquet", evaluation)
-    change = Path(layout.PARAMS).read_text().replace("  n: 12", "  n: 500")
-    Path(layout.PARAMS).write_text(change)
+    rows = np.array(pool.column("features").to_pylist())[:12]
+    rows[5:9] += 0.01
+    rows[9:] += 40
+    evaluation = sample_table([f"copy-{i}" for i in range(12)], rows, ["a", "b", "c"] * 4)
+    store.write_table(layout.EVAL + "/part-00000.parquet", evaluation)
+    text = Path(layout.PARAMS).read_text().replace("  n: 12", "  n: 500")
+    Path(layout.PARAMS).write_text(text.replace("copy_radius: 0.0 ", f"copy_radius: {radius} "))
     turn()
-    copies = set(store.read_json(layout.EVAL_COPIES, "")["sample_ids"])
-    assert set(ids[:20]) <= copies
+    found = store.read_json(layout.EVAL_COPIES, "")
+    assert found["sample_ids"] == ids[:copies]
     asked = {json.loads(line)["sample_id"] for line in Path(layout.QUERY).read_text().splitlines()}
-    assert len(asked) == 90 - len(copies)
-    assert not asked & copies
-    assert f"train: {len(copies)} samples of the pool are (nearly) in data/eval" in capsys.readouterr().out
+    assert asked == {f"s-{i:03d}" for i in range(90)} - set(ids[:copies])
+    assert f"train: {copies} samples of the pool are (nearly) in data/eval: never asked" in capsys.readouterr().out
+
+
+def test_a_pool_that_is_alike_by_nature_is_asked_all_the_same(campaign: Path, capsys: pytest.CaptureFixture) -> None:
+    pool = store.read_table(layout.POOL + "/part-00000.parquet", "")
+    rows = np.array(pool.column("features").to_pylist())[:30]
+    evaluation = sample_table([f"copy-{i}" for i in range(30)], rows, ["a", "b", "c"] * 10)
+    store.write_table(layout.EVAL + "/part-00000.parquet", evaluation)
+    turn()
+    assert store.read_json(layout.EVAL_COPIES, "")["sample_ids"] == []
+    assert "train: 30 samples of the pool are (nearly) in data/eval: too many" in capsys.readouterr().out

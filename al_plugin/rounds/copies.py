@@ -9,13 +9,18 @@ from al_plugin.data.sets import Evaluation
 from al_plugin.math.moments import moments
 from al_plugin.math.near_copies import near_copies
 
+# A larger share of the pool is no accident: samples of such data (a few categories) are alike by nature.
+MOST = 0.1
+
 
 def eval_copies(pool: Pool, evaluation: Evaluation, radius: float) -> dict[str, Any]:
     """Ids of pool samples within ``radius`` of an evaluation sample, as `select` reads them.
 
     The distance is the root mean square difference of features in units of the pool's deviation;
-    0 finds exact copies only.
+    0 finds exact copies only. ``found`` counts them; where they are more than a tenth of the pool
+    none is kept back.
     """
     _, deviation = moments(pool.features, pool.groups)
-    near = near_copies(pool.features, evaluation.features, deviation, radius)
-    return {"schema": "eval_copies/1", "radius": radius, "sample_ids": [str(i) for i in pool.ids[np.flatnonzero(near)]]}
+    near = np.flatnonzero(near_copies(pool.features, evaluation.features, deviation, radius))
+    kept_back = [str(sample) for sample in pool.ids[near]] if len(near) <= MOST * len(pool) else []
+    return {"schema": "eval_copies/1", "radius": radius, "found": len(near), "sample_ids": kept_back}
