@@ -30,14 +30,15 @@ def measured(key, **settings):
 
 
 def test_committees_and_likelihood():
-    """Six seeds: an ensemble improves the likelihood; snapshots of short cycles and untempered weights do not."""
+    """Six seeds: an ensemble improves the likelihood; snapshots of short cycles do not, tempered weights lose nothing."""
     rows = measured("committees", seeds=6, labels=100, epochs=15)
     nll = {row["method"]: np.array(row["nll - single"]) for row in rows}
     assert not nll["single"].any()
     assert nll["ensemble"].mean() < -0.01  # measured -.036, standard error .013
     assert abs(nll["MC dropout"].mean()) < 0.03  # measured .000, standard error .005: no gain either
     assert nll["snapshot_ensemble"].min() > 0.05  # measured .20 to .30
-    assert nll["bayes_by_backprop, draws"].mean() > 0.03  # measured .12, standard error .02
+    # With the KL tempered to .01: measured -.012, standard error .014; untempered it was +.12.
+    assert abs(nll["bayes_by_backprop, draws"].mean()) < 0.06
 
 
 def test_predicted_loss_orders_unseen_samples_but_less_well_than_entropy():
