@@ -220,7 +220,6 @@ def read_scoreboard() -> tuple[Scoreboard, dict[str, np.ndarray]]:
     """Scores of all parts in pool order, and the stored signals."""
     parts = store.read_parts(layout.SCORES, _REPRO)
     table = pa.concat_tables(parts.values())
-    scores = table.column("score")
     names = sorted({path.stem for part in parts for path in Path(layout.SCORES, part).glob("*.npy")})
     signals = {
         name: np.concatenate(
@@ -231,10 +230,15 @@ def read_scoreboard() -> tuple[Scoreboard, dict[str, np.ndarray]]:
     }
     shared = sorted(Path(layout.SCORES).glob("*.npy"))
     signals |= {path.stem: store.read_array(path, _REPRO) for path in shared}
-    board = Scoreboard(
-        ids=column_of_ids(table, layout.SCORES),
+    return board_of(table, column_of_ids(table, layout.SCORES)), signals
+
+
+def board_of(table: pa.Table, ids: np.ndarray) -> Scoreboard:
+    """The scoreboard that a table of scores is, of the samples ``ids`` (N,)."""
+    scores = table.column("score")
+    return Scoreboard(
+        ids=ids,
         scores=None if scores.null_count else numbers(scores),
         predicted=table.column("predicted").to_pylist(),
         confidence=table.column("confidence").to_pylist(),
     )
-    return board, signals

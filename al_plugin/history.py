@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,18 @@ class PastRound:
             for entry in stage.get("outs", [])
             if "md5" in entry
         }
+
+
+def hashes(lock: Mapping[str, Any]) -> dict[str, str]:
+    """DVC's hash of what the stages of a dvc.lock read and wrote, by path."""
+    stages = (lock.get("stages") or {}).values()
+    return {
+        entry["path"]: entry["md5"]
+        for section in ("deps", "outs")
+        for stage in stages
+        for entry in stage.get(section, [])
+        if "md5" in entry
+    }
 
 
 def past_rounds() -> dict[int, PastRound]:

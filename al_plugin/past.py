@@ -16,7 +16,6 @@ import pyarrow as pa
 from al_plugin import campaign, commands, history, layout, store
 from al_plugin.axes import Floats
 from al_plugin.config import Params, read_yaml
-from al_plugin.data.arrow import numbers
 from al_plugin.data.pool import Pool
 from al_plugin.data.queries import QueryRow, from_jsonl
 from al_plugin.data.sets import Evaluation, Labeled, Model, Scoreboard
@@ -168,24 +167,12 @@ def predictions(model: Model, evaluation: Evaluation) -> Floats | None:
     return model_signals(model.card, model.weights, evaluation.features)[0]
 
 
-def hashes(lock: Mapping[str, Any]) -> dict[str, str]:
-    """DVC's hash of what the stages of a dvc.lock read and wrote, by path."""
-    stages = (lock.get("stages") or {}).values()
-    return {
-        entry["path"]: entry["md5"]
-        for section in ("deps", "outs")
-        for stage in stages
-        for entry in stage.get(section, [])
-        if "md5" in entry
-    }
-
-
 def _pinned() -> dict[str, str]:
     """Of the current folder: from dvc.lock, with the hashes of the files that are here over it."""
     path = Path(layout.DVC_LOCK)
     lock = read_yaml(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else {}
     files = [told for told in TOLD if Path(told).is_file()]
-    return {**hashes(lock or {}), **{told: history.digest_of(Path(told)) for told in files}}
+    return {**history.hashes(lock or {}), **{told: history.digest_of(Path(told)) for told in files}}
 
 
 def _scores(pool: Pool) -> tuple[Scoreboard, Stored]:
@@ -194,14 +181,7 @@ def _scores(pool: Pool) -> tuple[Scoreboard, Stored]:
     table = pa.concat_tables(parts.values())
     if table.num_rows != len(pool):
         raise DataError(f"{layout.SCORES} has {table.num_rows} rows, the pool {len(pool)}", change=_REPRO)
-    column = table.column("score")
-    board = Scoreboard(
-        pool.ids,
-        None if column.null_count else numbers(column),
-        table.column("predicted").to_pylist(),
-        table.column("confidence").to_pylist(),
-    )
-    return board, Stored(*(_signal(parts, name) for name in ("log_probs", "embeddings")))
+    return campaign.board_of(table, pool.ids), Stored(*(_signal(parts, name) for name in ("log_probs", "embeddings")))
 
 
 def _signal(parts: Sequence[str] | Mapping[str, Any], name: str) -> Floats | None:
@@ -213,13 +193,8 @@ def _signal(parts: Sequence[str] | Mapping[str, Any], name: str) -> Floats | Non
 
 def _linked(past: history.PastRound) -> dict[str, str]:
     """DVC's hash of everything the round is read from, by path."""
-    inputs = {
-        entry["path"]: entry["md5"]
-        for stage in past.lock["stages"].values()
-        for entry in stage.get("deps", [])
-        if entry["path"] in _INPUTS and "md5" in entry
-    }
-    return {**inputs, **past.outputs()}
+    known = history.hashes(past.lock)
+    return {**{path: known[path] for path in _INPUTS if path in known}, **past.outputs()}
 
 
 def _same(folder: Path, digest: str) -> bool:

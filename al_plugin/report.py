@@ -142,7 +142,7 @@ def _evaluated(one: Round, before: history.PastRound | None) -> page.Evaluated |
 
 def _correct_before(before: history.PastRound, one: Round) -> Ints | None:
     """Which evaluation samples the model of an earlier round had right; None where it cannot be told."""
-    if past.hashes(before.lock).get(layout.EVAL) != one.pinned.get(layout.EVAL):
+    if history.hashes(before.lock).get(layout.EVAL) != one.pinned.get(layout.EVAL):
         return None
     card, weights = history.read_output(before, layout.CARD), history.read_output(before, layout.WEIGHTS)
     if card is None or weights is None:
@@ -163,7 +163,7 @@ def _point(old: history.PastRound, one: Round) -> page.Point | None:
     trained = json.loads(content)
     numbers = _numbers(trained)
     accuracy = None
-    if "accuracy" in numbers and past.hashes(old.lock).get(layout.EVAL) == one.pinned.get(layout.EVAL):
+    if "accuracy" in numbers and history.hashes(old.lock).get(layout.EVAL) == one.pinned.get(layout.EVAL):
         total = len(one.evaluation.labels)
         accuracy = outcomes.share(round(numbers["accuracy"] * total), total)
     return page.Point(old.number, trained["labels"], numbers, accuracy)

@@ -181,12 +181,12 @@ def test_one_module_for_all_members_changes_no_bit(name, body, rows, monkeypatch
 @pytest.mark.parametrize("temperature", [None, 1.7])
 def test_the_mean_of_a_scored_committee_is_the_models_prediction(score_by, select_by, temperature, monkeypatch):
     """Taken from the posterior samples on the way or by itself: the same table and stored signals."""
-    monkeypatch.setattr(scoring, "_BLOCK", 512)
+    monkeypatch.setattr(scoring, "_BLOCK", 384)
     pool, _, labeled, result = trained("ensemble", epochs=3)
     card = {**result.card, "calibration_temperature": temperature}
     by = registry.load("score", score_by), registry.load("select", select_by)
     scored = score(Model(card, result.weights), Inputs(pool, labeled), Sampling(0), *by, {})
-    # A block of 512 rows is another batch grid than 1024: not bit for bit.
+    # A block of 384 rows is another batch grid than 256: not bit for bit.
     log_probs, embeddings = model_signals(card, result.weights, pool.features)
     table, stored = scored.tables["part-00000"], scored.signals["part-00000"]
     np.testing.assert_allclose(np.array(table.column("confidence")), np.exp(log_probs.max(axis=1)), rtol=1e-4)

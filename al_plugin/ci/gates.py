@@ -79,7 +79,7 @@ def reference(params: Params, notes: list[str]) -> Reference | None:
 
 
 def _best(metric: str, evaluated_on: str | None, notes: list[str]) -> Reference | None:
-    past = [one for one in history.past_rounds().values() if _evaluation(one.lock) == evaluated_on]
+    past = [one for one in history.past_rounds().values() if history.hashes(one.lock).get(layout.EVAL) == evaluated_on]
     contents = {one.number: history.read_output(one, layout.TRAIN_METRICS) for one in past}
     if None in contents.values() and commands.dvc("remote", "list"):
         try:
@@ -100,8 +100,3 @@ def measure(trained: Mapping[str, Any], metric: str) -> float | None:
     """The metric of a round's evaluation, None where there is no model."""
     value = (trained.get("eval") or {}).get(metric)
     return float(value) if isinstance(value, int | float) else None
-
-
-def _evaluation(lock: Mapping[str, Any]) -> str | None:
-    deps = lock["stages"]["train"].get("deps", [])
-    return next((entry.get("md5") for entry in deps if entry["path"] == layout.EVAL), None)

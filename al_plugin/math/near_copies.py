@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_plugin.axes import Floats, Ints
+from al_plugin.math.distinct import copied
 
 # Directions that rule pairs out before their distance is computed.
 _DIRECTIONS = 8
@@ -23,6 +24,9 @@ def near_copies(samples: np.ndarray, others: np.ndarray, deviation: Floats, radi
     found = np.zeros(len(samples), dtype=np.bool_)
     if not (len(samples) and len(others)):
         return found
+    if radius == 0:
+        # Adding 0 makes -0.0 the 0.0 that it equals.
+        return copied(samples + samples.dtype.type(0), others + others.dtype.type(0))
     width = samples.shape[1]
     units = 1.0 / (np.where(deviation > 0, deviation, 1.0) * np.sqrt(width))
     directions = _wide_directions(others, units)

@@ -5,8 +5,6 @@ from torch import Tensor, nn
 
 from al_plugin.errors import ModelError
 
-KINDS = ("none", "shift", "shift_flip")
-
 
 class Shift(nn.Module):
     """Each image moved by up to an eighth of its size in both directions, and mirrored at random if ``flip``.

@@ -11,9 +11,20 @@ from al_plugin.models.fitted_once import fitting, once, pool_scale, scaled, skle
 from al_plugin.models.task import Description, Fitted, TrainingTask
 
 
-def fitted_forest(task: TrainingTask, form: type, trees: int, max_depth: int, **settings: Any) -> Fitted:
-    """Fit ``form`` (a forest classifier of scikit-learn) and take its trees apart; ``max_depth`` 0: no limit."""
-    forest = form(n_estimators=trees, max_depth=max_depth or None, random_state=sklearn_seed(task.seed), **settings)
+def fitted_forest(
+    task: TrainingTask, form: type, trees: int, max_depth: int, min_samples_leaf: int, max_features: str
+) -> Fitted:
+    """Fit ``form`` (a forest classifier of scikit-learn) and take its trees apart.
+
+    ``max_depth`` 0: no limit; ``max_features`` sqrt, log2 or all.
+    """
+    forest = form(
+        n_estimators=trees,
+        max_depth=max_depth or None,
+        min_samples_leaf=min_samples_leaf,
+        max_features=None if max_features == "all" else max_features,
+        random_state=sklearn_seed(task.seed),
+    )
     features = task.features.astype(np.float32, copy=False)
     with fitting(task.seed, task.threads):
         forest.fit(features, task.labels)

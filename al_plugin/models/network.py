@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from al_plugin.axes import Floats, Ints
+from al_plugin.math.distinct import copied
 from al_plugin.math.moments import moments
 from al_plugin.models.body import Network, build
 from al_plugin.models.fit import FitSettings, fit
@@ -37,16 +38,15 @@ def own_seed(task: TrainingTask, stream: int) -> int:
 
 def unlabeled_rows(task: TrainingTask) -> Ints:
     """Pool rows that are not exact copies of a labelled sample, held out or not: a task does not say more."""
-    labeled = {row.tobytes() for part in (task.features, task.held_features) if part is not None for row in part}
-    return np.flatnonzero([row.tobytes() not in labeled for row in task.pool_features])
+    labeled = task.features if task.held_features is None else np.concatenate([task.features, task.held_features])
+    return np.flatnonzero(~copied(task.pool_features, labeled))
 
 
 def pool_without_held_out(task: TrainingTask) -> Floats:
     """Pool rows that are not exact copies of a held-out sample: those must not shape the network."""
     if task.held_features is None:
         return task.pool_features
-    held = {row.tobytes() for row in task.held_features}
-    return task.pool_features[[row.tobytes() not in held for row in task.pool_features]]
+    return task.pool_features[~copied(task.pool_features, task.held_features)]
 
 
 def described(task: TrainingTask, kind: str, *, hidden: int, dropout: float) -> Description:

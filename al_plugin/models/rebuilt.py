@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Weights = Mapping[str, np.ndarray]
 # Rows at a time of a committee; whole batches, so that the grid of forward is that of all rows.
-_BLOCK = 8 * BATCH
+_BLOCK = 32 * BATCH
 
 
 def rebuild(card: Mapping[str, Any], weights: Weights) -> "Network":

@@ -20,7 +20,8 @@ def eval_copies(pool: Pool, evaluation: Evaluation, radius: float) -> dict[str, 
     0 finds exact copies only. ``found`` counts them; where they are more than a tenth of the pool
     none is kept back.
     """
-    _, deviation = moments(pool.features, pool.groups)
+    # Exact copies are so in any units.
+    deviation = moments(pool.features, pool.groups)[1] if radius else np.ones(pool.features.shape[1])
     near = np.flatnonzero(near_copies(pool.features, evaluation.features, deviation, radius))
     kept_back = [str(sample) for sample in pool.ids[near]] if len(near) <= MOST * len(pool) else []
     return {"schema": "eval_copies/1", "radius": radius, "found": len(near), "sample_ids": kept_back}

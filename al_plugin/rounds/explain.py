@@ -1,6 +1,7 @@
 """Explain: why each sample of a query was chosen, and what the batch adds to what is labelled."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from al_plugin.data.sets import Labeled, Model, Scoreboard
 from al_plugin.math import explain as measure
 from al_plugin.math.explain import Coverage
 from al_plugin.math.information import entropy, negative_margin
+from al_plugin.math.moments import moments, scale_of, standardised
 from al_plugin.math.outcomes import Share, share, spread_of
 
 # Unlabelled samples that stand for the pool where every one of them would take too long.
@@ -267,12 +269,8 @@ def _affordable(pool: Pool, model: Model, stored: Stored) -> bool:
 
 
 def _standardised(pool: Pool, rows: Ints) -> Floats:
-    from al_plugin.math.moments import moments
-
     mean, deviation = moments(pool.features, pool.groups)
-    wide = pool.features[rows] - mean
-    wide /= np.where(deviation > 0, deviation, 1.0)
-    return wide.astype(np.float32)
+    return standardised(pool.features[rows], mean, scale_of(deviation)).astype(np.float32)
 
 
 def _neighbours(
@@ -392,16 +390,8 @@ def _mix(board: Scoreboard, at: _Positions, classes: tuple[str, ...]) -> tuple[M
     if not mine or mine[0] is None:
         return ()
     free = np.flatnonzero(at.all_free)
-    counts: Mapping[str | None, int] = _counted([board.predicted[position] for position in free])
-    own = _counted(mine)
-    return tuple(Mix(c, share(own.get(c, 0), len(mine)), share(counts.get(c, 0), len(free))) for c in classes)
-
-
-def _counted(values: Sequence[str | None]) -> dict[str | None, int]:
-    found: dict[str | None, int] = {}
-    for value in values:
-        found[value] = found.get(value, 0) + 1
-    return found
+    counts, own = Counter(board.predicted[position] for position in free), Counter(mine)
+    return tuple(Mix(c, share(own[c], len(mine)), share(counts[c], len(free))) for c in classes)
 
 
 def _why(sample: Explained) -> list[str]:

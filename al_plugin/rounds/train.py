@@ -13,6 +13,7 @@ from al_plugin.data.forms.form import to_json
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Evaluation, Labeled
 from al_plugin.math.dynamics import ForgettingStream
+from al_plugin.math.temperature import tempered
 from al_plugin.models.restore import model_signals
 from al_plugin.models.task import Fitted
 from al_plugin.rounds.calibrate import calibrated
@@ -103,8 +104,8 @@ def train(
         metrics |= {"held_out": len(held), "epochs": len(fitted.curve["loss"])}
     if task.get("calibrate", False):
         card = calibrated(card, fitted, wanted)
-        tempered, _ = model_signals(card, fitted.weights, evaluation.features)
-        before, after = metrics["eval"], evaluate(tempered, evaluation.labels)
+        log_probs = tempered(log_probs, card["calibration_temperature"])  # the order of classes stays
+        before, after = metrics["eval"], evaluate(log_probs, evaluation.labels)
         changes = {f"{n}_{when}": of[n] for n in ("nll", "ece") for when, of in (("before", before), ("after", after))}
         metrics |= {"eval": after, "calibration": {"temperature": card["calibration_temperature"], **changes}}
     return Trained(

@@ -1,6 +1,7 @@
 """The fully labelled set that campaigns are simulated on."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
@@ -32,6 +33,7 @@ class Data:
     share: float = 0.0
     source: str = PREFLIGHT
 
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of everything in it, in hexadecimal."""
         found = sha256(repr((self.classes, self.share, self.source == PREFLIGHT, self.pool.form)).encode())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from al_plugin import __version__
+from al_plugin.math.distinct import copied
 from al_plugin.simulate.analysis import SCHEMA, Question, analysed
 from al_plugin.simulate.data import PREFLIGHT, Data
 from al_plugin.simulate.plan import REFERENCE, Arm
@@ -53,7 +54,7 @@ def _described(data: Data) -> dict[str, Any]:
     pool, evaluation = data.sizes()
     return {
         "source": data.source,
-        "digest": data.digest(),
+        "digest": data.digest,
         "pool": pool,
         "evaluation": evaluation,
         "evaluation_share": data.share or None,
@@ -103,8 +104,7 @@ def _notes(shared: Shared, arms: Sequence[Arm]) -> list[str]:
 def _copies(data: Data) -> int:
     """Evaluation samples, of the first seed, whose features stand in the pool too."""
     pool, _, evaluation = data.split(0)
-    there = {row.tobytes() for row in pool.features}
-    return sum(row.tobytes() in there for row in evaluation.features)
+    return int(copied(evaluation.features, pool.features).sum())
 
 
 def _missing(data: Data) -> list[str]:

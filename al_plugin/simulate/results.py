@@ -47,7 +47,7 @@ def key_of(shared: Shared) -> str:
     sections = {name: asdict(getattr(params, name)) for name in ("score", "select")}
     sections["train"] = params.train.settings() | {"knobs": dict(params.train.knobs)}
     document = {
-        "data": shared.data.digest(),
+        "data": shared.data.digest,
         "plan": [plan.root, plan.start, plan.n, plan.rounds, plan.balanced],
         # Which strategies take part is the arm's business.
         "params": {name: {k: v for k, v in section.items() if k != "strategy"} for name, section in sections.items()},

@@ -120,13 +120,7 @@ def _answers(pool: Pool, known: Labeled) -> Ints:
 
 def _board(pool: Pool, scored: Scored) -> Scoreboard:
     (table,) = scored.tables.values()
-    values = table.column("score")
-    return Scoreboard(
-        pool.ids,
-        None if values.null_count else values.to_numpy(),
-        table.column("predicted").to_pylist(),
-        table.column("confidence").to_pylist(),
-    )
+    return campaign.board_of(table, pool.ids)
 
 
 def _signals(scored: Scored) -> Mapping[str, np.ndarray]:

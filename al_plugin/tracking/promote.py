@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from al_plugin import layout
 from al_plugin.errors import AlError, TrackingError
+from al_plugin.tracking import in_one_line
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -73,8 +74,7 @@ def _asked(params: "Params", root: Path, question: Callable[[], Any]) -> tuple[A
     except AlError:
         raise
     except Exception as error:  # noqa: BLE001  (as in tell: a server can raise anything)
-        lines = str(error).strip().splitlines() or ["no reason given"]
-        trouble = f"{type(error).__name__}: {lines[0][:300]}"
+        trouble = in_one_line(error)
     trouble = f"MLflow at {where.shown} could not be asked: {place.without_password(trouble)}"
     if params.tracking.required:
         raise TrackingError(trouble, change="start it, correct tracking.uri, or set tracking.required to false")

@@ -63,10 +63,7 @@ def random_forest(
 
     from al_plugin.models.forest import fitted_forest
 
-    among = None if max_features == "all" else max_features
-    return fitted_forest(
-        task, RandomForestClassifier, trees, max_depth, min_samples_leaf=min_samples_leaf, max_features=among
-    )
+    return fitted_forest(task, RandomForestClassifier, trees, max_depth, min_samples_leaf, max_features)
 
 
 @strategy(
@@ -93,7 +90,4 @@ def extra_trees(
 
     from al_plugin.models.forest import fitted_forest
 
-    among = None if max_features == "all" else max_features
-    return fitted_forest(
-        task, ExtraTreesClassifier, trees, max_depth, min_samples_leaf=min_samples_leaf, max_features=among
-    )
+    return fitted_forest(task, ExtraTreesClassifier, trees, max_depth, min_samples_leaf, max_features)
