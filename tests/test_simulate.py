@@ -507,7 +507,7 @@ def test_mlflow_has_a_run_per_arm_with_labels_as_steps(labelled: Path, capsys: p
 
     assert simulate("--track") == 0
     assert "told to MLflow, experiment al/toy/simulations" in capsys.readouterr().out
-    client = MlflowClient(tracking_uri="sqlite:///mlflow.db")
+    client = MlflowClient(tracking_uri=f"sqlite:///{Path.cwd()}/mlflow.db")  # relative, MLflow keeps another test's
     (experiment,) = [e for e in client.search_experiments() if e.name.endswith("/simulations")]
     runs = client.search_runs([experiment.experiment_id])
     arms = {r.info.run_name: r for r in runs if r.data.tags["al.kind"] == "simulation"}

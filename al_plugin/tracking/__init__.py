@@ -4,9 +4,10 @@ MLflow loads ``context`` and ``source`` as plugins while it is being imported it
 here may import mlflow, or anything slow, at module level.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from al_plugin.errors import AlError, TrackingError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from al_plugin.tracking.place import Place
     from al_plugin.tracking.record import Record
 
+T = TypeVar("T")
 _LONGEST_CAUSE = 300
 _LATER = "the round is complete, `al track` tells it later"
 
@@ -36,31 +38,41 @@ def tell(params: "Params", *, root: str | Path = ".", home: str | Path | None = 
     status is ``unreachable``, or TrackingError is raised if ``tracking.required``. DataError if the
     round's files are not there.
     """
-    from al_plugin.tracking import place, probe, record
+    from al_plugin.tracking import place, record
 
     where = place.resolve(params.tracking.uri, Path(root), None if home is None else Path(home))
     told = record.read(params, Path(root), Path(home or root))
+    found, trouble = conversed(where, lambda: _told(params, where, told))
+    return unreachable(params, where, trouble, _LATER) if found is None else found
+
+
+def conversed(where: "Place", words: Callable[[], T]) -> tuple[T | None, str]:
+    """What is said in a session with MLflow and "", or None and the trouble in one line; an AlError passes.
+
+    A server is probed first. Requests, sqlalchemy, boto, ...: a server, database or artifact store can
+    raise anything, and none of it may fail a round.
+    """
+    from al_plugin.tracking import probe, session
+    from al_plugin.tracking.place import without_password
+
     trouble = probe.trouble(where.shown) if where.is_http else ""
     if trouble:
-        return unreachable(params, where, trouble, _LATER)
+        return None, without_password(trouble)
     try:
-        return _converse(params, where, told)
+        with session.quiet(), session.alone(where.lock), session.talking(where):
+            return words(), ""
     except AlError:
         raise
     except Exception as error:  # noqa: BLE001
-        # Requests, sqlalchemy, boto, ...: a server, database or artifact store can raise anything,
-        # and none of it may fail a round.
-        return unreachable(params, where, in_one_line(error), _LATER)
+        lines = str(error).strip().splitlines() or ["no reason given"]
+        return None, without_password(f"{type(error).__name__}: {lines[0][:_LONGEST_CAUSE]}")
 
 
-def _converse(params: "Params", where: "Place", told: "Record") -> Told:
-    from al_plugin.tracking import session
+def _told(params: "Params", where: "Place", told: "Record") -> Told:
+    from al_plugin.tracking import runs
 
-    with session.quiet(), session.alone(where.lock), session.talking(where):
-        from al_plugin.tracking import runs
-
-        experiment_id = runs.experiment(params.campaign.experiment, where.artifacts)
-        fresh, name = runs.tell(experiment_id, told, register=params.tracking.register)
+    experiment_id = runs.experiment(params.campaign.experiment, where.artifacts)
+    fresh, name = runs.tell(experiment_id, told, register=params.tracking.register)
     link = where.link(experiment_id)
     if fresh:
         return Told("told", f"round {told.number} told to MLflow as {name}", link)
@@ -69,15 +81,7 @@ def _converse(params: "Params", where: "Place", told: "Record") -> Told:
 
 def unreachable(params: "Params", where: "Place", trouble: str, later: str) -> Told:
     """The answer where MLflow has none, with what the reader may do ``later``; TrackingError if it is required."""
-    from al_plugin.tracking.place import without_password
-
-    found = f"MLflow at {where.shown} could not be told ({without_password(trouble)})"
+    found = f"MLflow at {where.shown} could not be told ({trouble})"
     if params.tracking.required:
         raise TrackingError(found, change="start it, correct tracking.uri, or set tracking.required to false")
     return Told("unreachable", f"{found}; {later}")
-
-
-def in_one_line(error: Exception) -> str:
-    """Kind and first line of an exception."""
-    lines = str(error).strip().splitlines() or ["no reason given"]
-    return f"{type(error).__name__}: {lines[0][:_LONGEST_CAUSE]}"

@@ -4,7 +4,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from al_plugin.errors import AlError, TrackingError
+from al_plugin.errors import TrackingError
+from al_plugin.tracking import conversed
 
 if TYPE_CHECKING:
     from al_plugin.config import Params
@@ -17,18 +18,10 @@ def attach(params: "Params", key: str, page: bytes, *, root: str | Path = ".") -
 
     TrackingError where MLflow does not answer or was not told of the round.
     """
-    from al_plugin.tracking import place, probe, session
+    from al_plugin.tracking import place
 
     where = place.resolve(params.tracking.uri, Path(root), None)
-    trouble = probe.trouble(where.shown) if where.is_http else ""
-    if not trouble:
-        try:
-            with session.quiet(), session.alone(where.lock), session.talking(where):
-                name = _log(params.campaign.experiment, key, page)
-        except AlError:
-            raise
-        except Exception as error:  # noqa: BLE001  (see tracking.tell)
-            trouble = _first_line(error)
+    name, trouble = conversed(where, lambda: _log(params.campaign.experiment, key, page))
     if trouble:
         raise TrackingError(f"MLflow at {where.shown} could not be told ({trouble})", change="al report --track later")
     if name is None:
@@ -49,10 +42,3 @@ def _log(experiment: str, key: str, page: bytes) -> str | None:
         path.write_bytes(page)
         client.log_artifact(runs[0].info.run_id, str(path))
     return str(runs[0].info.run_name)
-
-
-def _first_line(error: Exception) -> str:
-    from al_plugin.tracking.place import without_password
-
-    lines = str(error).strip().splitlines() or ["no reason given"]
-    return without_password(f"{type(error).__name__}: {lines[0][:300]}")

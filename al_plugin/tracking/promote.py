@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from al_plugin import layout
-from al_plugin.errors import AlError, TrackingError
-from al_plugin.tracking import in_one_line
+from al_plugin.errors import TrackingError
+from al_plugin.tracking import T, conversed
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -40,9 +40,7 @@ def champion(params: "Params", root: str | Path = ".") -> tuple[Champion | None,
 
     TrackingError where it could not and ``tracking.required``.
     """
-    found: Champion | None
-    found, trouble = _asked(params, Path(root), lambda: _champion(params.campaign.name))
-    return found, trouble
+    return _asked(params, Path(root), lambda: _champion(params.campaign.name))
 
 
 def promote(params: "Params", root: str | Path = ".") -> Promoted:
@@ -55,27 +53,18 @@ def promote(params: "Params", root: str | Path = ".") -> Promoted:
 
     told = record.read(params, Path(root))
     done, trouble = _asked(params, Path(root), lambda: _promote(told.campaign, told.number, told.key))
-    if done is None:
-        return Promoted("unreachable", f"round {told.number} could not be promoted ({trouble})")
-    promoted: Promoted = done
-    return promoted
+    return done or Promoted("unreachable", f"round {told.number} could not be promoted ({trouble})")
 
 
-def _asked(params: "Params", root: Path, question: Callable[[], Any]) -> tuple[Any, str]:
+def _asked(params: "Params", root: Path, question: Callable[[], T]) -> tuple[T | None, str]:
     """The answer to a question to MLflow and "", or None and the trouble with it."""
-    from al_plugin.tracking import place, probe, session
+    from al_plugin.tracking import place
 
     where = place.resolve(params.tracking.uri, root)
-    trouble = probe.trouble(where.shown) if where.is_http else ""
-    try:
-        if not trouble:
-            with session.quiet(), session.alone(where.lock), session.talking(where):
-                return question(), ""
-    except AlError:
-        raise
-    except Exception as error:  # noqa: BLE001  (as in tell: a server can raise anything)
-        trouble = in_one_line(error)
-    trouble = f"MLflow at {where.shown} could not be asked: {place.without_password(trouble)}"
+    found, trouble = conversed(where, question)
+    if not trouble:
+        return found, ""
+    trouble = f"MLflow at {where.shown} could not be asked: {trouble}"
     if params.tracking.required:
         raise TrackingError(trouble, change="start it, correct tracking.uri, or set tracking.required to false")
     return None, trouble

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from al_plugin.errors import AlError
-from al_plugin.tracking import Told, in_one_line, unreachable
+from al_plugin.tracking import Told, conversed, unreachable
 
 if TYPE_CHECKING:
     from al_plugin.config import Params
+    from al_plugin.tracking.place import Place
 
 _EXPERIMENT = "{}/simulations"
 _DONE = "the simulation's files are complete, `al simulate --track` tells it later"
@@ -21,29 +21,19 @@ def tell_simulation(params: "Params", document: Mapping[str, Any], files: Sequen
 
     Where MLflow does not answer the status is ``unreachable``, or TrackingError if ``tracking.required``.
     """
-    from al_plugin.tracking import place, probe
+    from al_plugin.tracking import place
 
     where = place.resolve(params.tracking.uri, Path())
-    trouble = probe.trouble(where.shown) if where.is_http else ""
-    if trouble:
-        return unreachable(params, where, trouble, _DONE)
-    try:
-        return _converse(params, where, document, files)
-    except AlError:
-        raise
-    except Exception as error:  # noqa: BLE001  (a server or store can raise anything)
-        return unreachable(params, where, in_one_line(error), _DONE)
+    found, trouble = conversed(where, lambda: _told(params, where, document, files))
+    return unreachable(params, where, trouble, _DONE) if found is None else found
 
 
-def _converse(params: "Params", where: Any, document: Mapping[str, Any], files: Sequence[Path]) -> Told:
-    from al_plugin.tracking import session
+def _told(params: "Params", where: "Place", document: Mapping[str, Any], files: Sequence[Path]) -> Told:
+    from al_plugin.tracking import runs
 
-    with session.quiet(), session.alone(where.lock), session.talking(where):
-        from al_plugin.tracking import runs
-
-        name = _EXPERIMENT.format(params.campaign.experiment)
-        experiment_id = runs.experiment(name, where.artifacts)
-        fresh = [_tell(experiment_id, document, arm, files) for arm in (document["results"] or {"arms": ()})["arms"]]
+    name = _EXPERIMENT.format(params.campaign.experiment)
+    experiment_id = runs.experiment(name, where.artifacts)
+    fresh = [_tell(experiment_id, document, arm, files) for arm in (document["results"] or {"arms": ()})["arms"]]
     link = where.link(experiment_id)
     if any(fresh):
         return Told("told", f"simulation told to MLflow, experiment {name}", link)
