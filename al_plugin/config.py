@@ -264,6 +264,7 @@ _Loader.add_implicit_resolver(
 
 def read_yaml(content: bytes, where: str) -> Any:
     """Any YAML document, safely, or ParamsError naming the line."""
+    _refuse_conflict(content, where)
     try:
         return yaml.load(content, _Loader)  # noqa: S506  (a SafeLoader)
     except TypeError as error:
@@ -272,6 +273,17 @@ def read_yaml(content: bytes, where: str) -> Any:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         at = f" line {line + 1}" if line is not None else ""
         raise ParamsError(f"{where}{at} is not YAML ({getattr(error, 'problem', error)})") from error
+
+
+def _refuse_conflict(content: bytes, where: str) -> None:
+    marked = next((at for at, line in enumerate(content.splitlines(), 1) if line.startswith(b"<<<<<<< ")), None)
+    if marked is not None:
+        lock = where.endswith("dvc.lock")
+        keep = "git checkout --ours dvc.lock, git add dvc.lock, git commit, then dvc repro"
+        raise ParamsError(
+            f"{where} line {marked} holds both sides of a git merge",
+            change=keep if lock else "keep what is right of each, then git add it",
+        )
 
 
 def read_params(content: bytes) -> Params:

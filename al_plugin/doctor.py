@@ -101,11 +101,11 @@ def _ignore_files() -> Iterator[Finding]:
 
 def _queries() -> Iterator[Finding]:
     number = ledger.round_count()
-    stale = [n for n in range(1, number + 1) if ledger.filed_query(n) is not None]
-    for n in stale:
-        yield Finding("warning", f"{layout.filed_query(n)} was answered already; `al labels add` takes it away")
-    if ledger.filed_query(number + 1) is not None:
+    filed = ledger.filed_queries(number + 1)
+    if filed:
         yield Finding("ok", f"query {number + 1} is open")
+    if len(filed) > 1:
+        yield Finding("warning", f"{len(filed)} different queries are open for round {number + 1}: asked as one")
 
 
 def _remote() -> Iterator[Finding]:

@@ -1,13 +1,12 @@
 """Taking in a label batch: read it, pass it through the gate, file it whole or not at all."""
 
-import fcntl
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from al_plugin import campaign, commands, layout, ledger, store
+from al_plugin import campaign, commands, layout, ledger, store, waiting
 from al_plugin.config import Params
 from al_plugin.data.answers import Answer, Sheet, read_sheet
 from al_plugin.data.expectations import Outcome, read_suite, validate
@@ -63,10 +62,7 @@ def take_in(path: Path, params: Params, *, annotator: str = "", quarantine: bool
 
 def take_in_sheet(sheet: Sheet, params: Params, *, quarantine: bool = False) -> Intake:
     """The same for answers already parsed. One at a time: batches are numbered by what is filed."""
-    lock = Path(layout.PRIVATE, "locks", "labels.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "w", encoding="utf-8") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with waiting.filing():
         return _take_in(sheet, params, quarantine=quarantine)
 
 
@@ -78,7 +74,6 @@ def _take_in(sheet: Sheet, params: Params, *, quarantine: bool) -> Intake:
     new, lines = _without_known(sheet, rounds)
     known = len(sheet.answers) - len(new)
     if not new:
-        ledger.file(())  # finishes what an interrupted filing left
         stage()
         return Intake((), known, sheet.blank, sheet.ignored_columns, (), ())
     fallback = Counter(_round(answer, queries, max(queries, default=1)) for answer in new).most_common(1)[0][0]

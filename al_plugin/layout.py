@@ -16,7 +16,6 @@ RELEASED = "data/queries/released.txt"
 LABELS = "data/labels"
 LABELS_DVC = "data/labels.dvc"
 MANIFESTS = "data/manifests"
-ROUND_QUERY = "query.jsonl"
 
 LABELED = "merged/labeled.parquet"
 VOTES = "merged/votes.parquet"
@@ -50,6 +49,11 @@ def round_folder(number: int) -> str:
     return f"round_{number:04d}"
 
 
-def filed_query(number: int) -> str:
-    """The filed, still unanswered query that label round ``number`` will answer."""
-    return f"{QUERIES}/{round_folder(number)}.jsonl"
+def filed_query(number: int, key: str) -> str:
+    """A query handed out for label round ``number``; ``key`` says by content which."""
+    return f"{QUERIES}/{round_folder(number)}-{key}.jsonl"
+
+
+def round_query(key: str) -> str:
+    """The same in the folder of its label round, which its answers complete."""
+    return f"query-{key}.jsonl"

@@ -1,8 +1,7 @@
 """Label rounds, manifests and queries on disk. Adds files; never alters or deletes one that was filed."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from hashlib import blake2b
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +76,18 @@ def read_round(number: int, *, interrupted: bool = False) -> LabelRound:
         promised,
         pull=_PULL_DVC if labels_in_dvc() else _PULL_GIT,
     )
-    names = sorted(name for name in contents if name != layout.ROUND_QUERY)
-    if interrupted and layout.ROUND_QUERY not in contents:
+    asked = sorted(name for name in contents if _is_query(name))
+    names = sorted(contents.keys() - set(asked))
+    if interrupted and not asked:
         return LabelRound(number, (), ())
-    if (layout.ROUND_QUERY not in contents or not names) and not interrupted:
+    if (not asked or not names) and not interrupted:
         raise LabelError(
-            f"{folder} holds {'no answers' if layout.ROUND_QUERY in contents else 'no query'}",
+            f"{folder} holds {'no answers' if asked else 'no query'}",
             change="file answers with `al labels add FILE`",
         )
     refuse_batch_gaps(str(folder), names)
     files = tuple(AnswerFile(number, name, _answers(folder / name, contents[name])) for name in names)
-    return LabelRound(number, from_jsonl(contents[layout.ROUND_QUERY], str(folder / layout.ROUND_QUERY)), files)
+    return LabelRound(number, _together((folder / name, contents[name]) for name in asked), files)
 
 
 def round_count() -> int:
@@ -95,10 +95,31 @@ def round_count() -> int:
     return len(_numbers(layout.MANIFESTS))
 
 
-def filed_query(number: int) -> bytes | None:
-    """The filed query that label round ``number`` will answer, or None."""
-    path = Path(layout.filed_query(number))
-    return path.read_bytes() if path.is_file() else None
+def filed_queries(number: int) -> list[Path]:
+    """Files of the queries handed out for label round ``number`` and not withdrawn, in name order.
+
+    There is one, or none; two where two clones handed out different ones before they were merged.
+    """
+    folder, name = Path(layout.QUERIES), layout.round_folder(number)
+    paths = sorted([*folder.glob(f"{name}-*.jsonl"), *folder.glob(f"{name}.jsonl")])
+    return [path for path in paths if not _withdrawn(path).is_file()]
+
+
+def open_query(number: int) -> tuple[QueryRow, ...] | None:
+    """Rows handed out for label round ``number``, no sample twice, or None where none are."""
+    paths = filed_queries(number)
+    rows = _together((path, path.read_bytes()) for path in paths)
+    if len(paths) > 1:
+        first = {row.sample_id: row for row in reversed(rows)}
+        kept = [row for row in rows if first[row.sample_id] is row]
+        rows = tuple(replace(row, rank=rank) for rank, row in enumerate(kept, start=1))
+    return rows if paths else None
+
+
+def round_query(number: int) -> tuple[QueryRow, ...]:
+    """The query that label round ``number`` answered, as far as it is here; not verified."""
+    paths = [path for path in _visible(Path(layout.LABELS, layout.round_folder(number))) if _is_query(path.name)]
+    return _together((path, path.read_bytes()) for path in paths)
 
 
 def file_query() -> tuple[int, tuple[QueryRow, ...], bool]:
@@ -107,9 +128,9 @@ def file_query() -> tuple[int, tuple[QueryRow, ...], bool]:
     Returns the label round it asks for, its rows, and whether it was filed just now.
     """
     number = round_count() + 1
-    content = filed_query(number)
-    if content is not None:
-        return number, from_jsonl(content, layout.filed_query(number)), False
+    handed_out = open_query(number)
+    if handed_out is not None:
+        return number, handed_out, False
     content = store.read_bytes(layout.QUERY, "run dvc repro to select a query")
     rows = from_jsonl(content, layout.QUERY)
     if not rows:
@@ -121,21 +142,22 @@ def file_query() -> tuple[int, tuple[QueryRow, ...], bool]:
             f"the next one is r{number:04d}",
             change="run dvc repro first",
         )
-    store.write_bytes(layout.filed_query(number), content)
+    path = Path(layout.filed_query(number, answer_files.content_key(content)))
+    store.write_bytes(path, content)
+    _withdrawn(path).unlink(missing_ok=True)  # handed out once more
     return number, rows, True
 
 
-def withdraw_query() -> tuple[int, Path]:
-    """Set the open query aside, so that the next select chooses anew. Nothing is lost."""
+def withdraw_query() -> tuple[int, tuple[Path, ...]]:
+    """Mark the open query as withdrawn, so that the next select chooses anew; the files of it."""
     number = round_count() + 1
-    content = filed_query(number)
-    if content is None:
+    paths = tuple(filed_queries(number))
+    if not paths:
         raise LabelError("no query is open", change="dvc repro selects one, `al query export` files it")
-    key = blake2b(content, digest_size=4).hexdigest()
-    aside = Path(layout.WITHDRAWN, f"{layout.round_folder(number)}-{key}.jsonl")
-    store.write_bytes(aside, content)
-    Path(layout.filed_query(number)).unlink()
-    return number, aside
+    for path in paths:
+        # A mark beside it: what one clone withdraws and another answers merges, a moved file does not.
+        store.write_bytes(_withdrawn(path), b"withdrawn\n")
+    return number, paths
 
 
 def release(query_ids: Iterable[str]) -> list[str]:
@@ -169,12 +191,14 @@ def excluded(asked: pa.Table, labeled: Iterable[str], *, relabel: bool = False) 
 
 
 def queries_by_round(rounds: Iterable[LabelRound]) -> dict[int, tuple[QueryRow, ...]]:
-    """The query of every label round, and the open one if it is filed."""
+    """The query of every label round with what was handed out for it elsewhere, and the open one if it is filed."""
     queries = {label_round.number: label_round.query for label_round in rounds}
-    number = len(queries) + 1
-    content = filed_query(number)
-    if content is not None:
-        queries[number] = from_jsonl(content, layout.filed_query(number))
+    for number in range(1, len(queries) + 2):
+        filed = [(path, path.read_bytes()) for path in filed_queries(number) if not _is_taken(number, path)]
+        known = {row.query_id for row in queries.get(number, ())}
+        rows = tuple(row for row in _together(filed) if row.query_id not in known)
+        if rows:
+            queries[number] = (*queries.get(number, ()), *rows)
     return queries
 
 
@@ -186,31 +210,33 @@ def plan(answers: Iterable[tuple[int, Answer]], rounds: Iterable[LabelRound]) ->
     filed = {label_round.number: label_round.files for label_round in rounds}
     planned: list[AnswerFile] = []
     for (number, annotator), group in sorted(groups.items()):
-        own = answer_files.file_name(1, annotator).removeprefix("b01")
-        before = sum(file.name.removeprefix(f"b{file.batch:02d}") == own for file in filed.get(number, ()))
-        planned.append(AnswerFile(number, answer_files.file_name(before + 1, annotator), tuple(group)))
+        names = [answer_files.batch_number(file.name) for file in filed.get(number, ())]
+        own = [batch for batch, who in names if who == answer_files.name_part(annotator)]
+        name = answer_files.file_name(max(own, default=0) + 1, annotator, answer_files.to_csv(group))
+        planned.append(AnswerFile(number, name, tuple(group)))
     return planned
 
 
 def file(planned: Iterable[AnswerFile]) -> None:
-    """Write answer files with their manifests, taking the open query along.
+    """Write answer files with their manifests, taking a copy of the open query along.
 
-    Safe to kill and to run again: the query goes first, each file goes before its manifest, and the
-    filed copy of the query goes last.
+    Safe to kill and to run again: the query goes first, and each file goes before its manifest.
     """
     filings = [Filing(new.round, new.name, answer_files.to_csv(new.answers), len(new.answers)) for new in planned]
     for number in sorted({filing.round for filing in filings}):
-        content = filed_query(number)
-        if content is not None:
-            rows = len(from_jsonl(content, layout.filed_query(number)))
-            _write(Filing(number, layout.ROUND_QUERY, content, rows))
+        for path in filed_queries(number):
+            content = path.read_bytes()
+            taken = Filing(
+                number,
+                layout.round_query(answer_files.content_key(content)),
+                content,
+                len(from_jsonl(content, str(path))),
+            )
+            if not _is_taken(number, path):
+                _write(taken)
     for filing in filings:
+        _clear(filing)
         _write(filing)
-    for number in _numbers(layout.MANIFESTS):
-        copy = Path(layout.filed_query(number))
-        taken = Path(layout.LABELS, layout.round_folder(number), layout.ROUND_QUERY)
-        if copy.is_file() and taken.is_file() and copy.read_bytes() == taken.read_bytes():
-            copy.unlink()
 
 
 def labels_in_dvc() -> bool:
@@ -229,6 +255,40 @@ def _write(filing: Filing) -> None:
     }
     store.write_bytes(filing.path, filing.content)
     store.write_json(filing.manifest, manifest)
+
+
+def _clear(filing: Filing) -> None:
+    """Remove what a killed filing of the same batch left: a file of another content that no manifest names."""
+    number, annotator = answer_files.batch_number(filing.name)
+    for path in filing.path.parent.glob(f"b{number:02d}-??????--{annotator}.csv"):
+        if path != filing.path and not Filing(filing.round, path.name, b"", 0).manifest.is_file():
+            path.unlink()
+
+
+def _together(contents: Iterable[tuple[Path, bytes]]) -> tuple[QueryRow, ...]:
+    """Rows of several query files, none twice."""
+    found: dict[str, QueryRow] = {}
+    for path, content in contents:
+        for row in from_jsonl(content, str(path)):
+            found.setdefault(row.query_id, row)
+    return tuple(found.values())
+
+
+def _is_query(name: str) -> bool:
+    return name.startswith("query") and name.endswith(".jsonl")
+
+
+def _is_taken(number: int, path: Path) -> bool:
+    """Whether a label round holds a filed query, with a manifest."""
+    content = path.read_bytes()
+    names = (layout.round_query(answer_files.content_key(content)), "query.jsonl")
+    filings = [Filing(number, name, content, 0) for name in names]
+    return any(one.manifest.is_file() and one.path.is_file() and one.path.read_bytes() == content for one in filings)
+
+
+def _withdrawn(path: Path) -> Path:
+    """The mark that a filed query was withdrawn."""
+    return Path(layout.WITHDRAWN, f"{path.stem}.txt")
 
 
 def _answers(path: Path, content: bytes) -> tuple[Answer, ...]:

@@ -85,9 +85,9 @@ def _query_and_next(number: int, labels: dict[str, Any]) -> tuple[str, str]:
         return "none", "dvc repro"
     if labels.get("round") != number or (pinned is not None and pinned != history.present_manifests()):
         return "stale: labels came in since", "dvc repro"
-    filed = ledger.filed_query(number + 1)
+    filed = ledger.open_query(number + 1)
     if filed is not None:
-        return f"{len(filed.splitlines())} samples, handed out", "fill in the CSV, then al labels add FILE"
+        return f"{len(filed)} samples, handed out", "fill in the CSV, then al labels add FILE"
     count = len(Path(layout.QUERY).read_bytes().splitlines())
     if count == 0:
         return "empty: every sample is labelled or pending", "add a pool part, al query release IDs, or finish here"

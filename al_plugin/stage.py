@@ -2,7 +2,6 @@
 
 import atexit
 import ctypes
-import fcntl
 import gc
 import os
 import signal
@@ -13,9 +12,12 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from al_plugin import layout, ranks
+from al_plugin import layout, ranks, waiting
 from al_plugin.config import Params, check_version, read_params
 from al_plugin.errors import AlError, CampaignError
+
+# Stages that read what people file.
+_READS_FILED = ("merge-labels", "select")
 
 
 def run(name: str, work: Callable[[Params], None]) -> None:
@@ -33,7 +35,7 @@ def run(name: str, work: Callable[[Params], None]) -> None:
     try:
         params = load_params()
         check_version(params)
-        with _lock(name) if ranks.is_first() else nullcontext():
+        with _lock(name) if ranks.is_first() else nullcontext(), _while_read(name):
             # Sums over several threads add up in another order, so the count is part of the result.
             threadpool_limits(params.campaign.threads)
             work(params)
@@ -69,8 +71,12 @@ def die_with_parent() -> None:
 @contextmanager
 def _lock(name: str) -> Iterator[None]:
     """The stage's lock: a killed DVC may have left its child at work; wait until it has ended."""
-    folder = Path(layout.PRIVATE, "locks")
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / f"{name}.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with waiting.alone(name, f"another {name} of this clone to end"):
+        yield
+
+
+@contextmanager
+def _while_read(name: str) -> Iterator[None]:
+    """Nobody files labels or queries while a stage reads them: it sees a batch whole, or not at all."""
+    with waiting.reading() if name in _READS_FILED else nullcontext():
         yield

@@ -15,8 +15,8 @@ _FOLDER_NOTES = {
     "and annotator. File answers with `al labels add FILE`; files here are never edited.\n",
     layout.MANIFESTS: "SHA-256 of every file in data/labels, always in Git, so that a missing or altered label file\n"
     "is refused.\n",
-    layout.QUERIES: "Queries handed to people and not answered yet. `al query export FILE` files one here,\n"
-    "`al query withdraw` sets it aside.\n",
+    layout.QUERIES: "Queries handed to people, one file each; files here are never edited or deleted. `al query\n"
+    "export FILE` files one, `al query withdraw` marks it as withdrawn.\n",
 }
 
 
@@ -91,8 +91,11 @@ def ignore_lines() -> dict[str, tuple[str, ...]]:
             "data/queries/** -text",
             "gx/** -text",
             "pipelines/** -text",
+            # Never half of each side: whichever side is kept, `dvc repro` makes it whole.
             "dvc.lock -text",
+            "dvc.lock -merge",
             "*.dvc merge=dvc",
+            "data/queries/released.txt merge=union",
         ),
     }
 

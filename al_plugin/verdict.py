@@ -11,9 +11,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from al_plugin import __version__, history, layout, store
+from al_plugin import __version__, history, layout, ledger, store
 from al_plugin.config import Params
-from al_plugin.data.queries import QueryRow, from_jsonl
+from al_plugin.data.queries import QueryRow
 from al_plugin.errors import CampaignError, DataError
 from al_plugin.history import PastRound
 from al_plugin.math.control import Counted
@@ -87,7 +87,7 @@ def _facts(rounds: Mapping[int, PastRound], params: Params) -> list[Facts]:
         trained = _metrics(past)
         if trained is None:
             continue
-        query = _query(number + 1)
+        query = ledger.round_query(number + 1)
         seen = _seen(past, rounds.get(number - 1), query, classes)
         found.append(
             Facts(
@@ -243,12 +243,6 @@ def _risk(seen: _Seen, truth: Mapping[str, str]) -> Estimate | Refused | None:
 
     losses = np.array([seen.predicted[sample] != truth[sample] for sample in seen.drawn], dtype=np.float64)
     return lure(losses, np.array(seen.chances), seen.drawn_from)
-
-
-def _query(number: int) -> tuple[QueryRow, ...]:
-    """The query that label round ``number`` answered, or nothing."""
-    path = Path(layout.LABELS, layout.round_folder(number), layout.ROUND_QUERY)
-    return from_jsonl(path.read_bytes(), str(path)) if path.is_file() else ()
 
 
 def _labels(past: PastRound) -> dict[str, str] | None:

@@ -68,7 +68,7 @@ def many_files(folder: Path, files: int) -> None:
     queries = query_ids(2, pool)
     pairs = list(zip(queries, pool, strict=True))
     rows = [QueryRow(query, sample, i + 1, None, "query", 1, None, "") for i, (query, sample) in enumerate(pairs)]
-    store.write_bytes(layout.filed_query(2), to_jsonl(rows))
+    store.write_bytes(layout.filed_query(2, "000000"), to_jsonl(rows))
     batches = [
         AnswerFile(2, f"b01--a{i:04d}.csv", (Answer(query, sample, f"a{i:04d}", "labelled", "1"),))
         for i, (query, sample) in enumerate(pairs)

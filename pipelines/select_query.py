@@ -4,7 +4,7 @@ import sys
 
 from al_plugin import campaign, layout, ledger, store
 from al_plugin.config import Params
-from al_plugin.data.queries import from_jsonl, to_jsonl
+from al_plugin.data.queries import to_jsonl
 from al_plugin.rounds.select import Asked, select, summary
 from al_plugin.stage import run
 from al_plugin.strategies import recipes, registry
@@ -15,9 +15,9 @@ def select_query(params: Params) -> None:
     labeled = campaign.read_labeled(shared.classes)
     triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(shared.classes)))
     asked = Asked(params.select.n, params.select.random_share, params.select.annotators, number, shared.seed)
-    filed = ledger.filed_query(number + 1)
-    if filed is not None:
-        rows = from_jsonl(filed, layout.filed_query(number + 1))
+    handed_out = ledger.open_query(number + 1)
+    if handed_out is not None:
+        rows = handed_out
         print(f"select: query {number + 1} is handed out and asked again as it is, whatever params.yaml says now;")
         print("select: `al query withdraw` lets the next dvc repro choose anew")
     else:

@@ -103,6 +103,19 @@ def fill(path: Path, target: Path, label_of: Callable[[str], str], annotator: st
     return target
 
 
+def filed(round_number: int, name: str) -> Path:
+    """A file of a label round by its name without the key: ``b01--ann`` or ``query``."""
+    first, dashes, rest = name.partition("--")
+    folder = Path(layout.LABELS, layout.round_folder(round_number))
+    (found,) = [*folder.glob(f"{first}-??????{dashes}{rest}.csv"), *folder.glob(f"{first}-??????{dashes}{rest}.jsonl")]
+    return found
+
+
+def manifest_of(path: Path) -> Path:
+    """The manifest of a file of a label round."""
+    return Path(layout.MANIFESTS, path.parent.name, f"{path.stem}.json")
+
+
 def truth(sample_id: str) -> str:
     """The blob a sample comes from."""
     return CLASSES[int(sample_id.split("-")[1]) % 3]

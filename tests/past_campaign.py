@@ -132,7 +132,7 @@ def _ask(
 
 def _answer(root: Path, number: int, query: tuple[QueryRow, ...], ids: list[str], truth: np.ndarray) -> None:
     folder = layout.round_folder(number)
-    store.write_bytes(root / layout.LABELS / folder / layout.ROUND_QUERY, to_jsonl(query))
+    store.write_bytes(root / layout.LABELS / folder / "query.jsonl", to_jsonl(query))
     store.write_json(root / layout.MANIFESTS / folder / "b01.json", {"file": "b01.csv", "sha256": str(number)})
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import CLASSES, IDENTITY, ROOT, al, commit, fill, truth, turn
+from conftest import CLASSES, IDENTITY, ROOT, al, commit, filed, fill, truth, turn
 from hypothesis import given
 from hypothesis import strategies as st
 from tracking_server import empty_database, make_round, silent_server
@@ -146,7 +146,8 @@ def refile(path: Path, content: bytes) -> None:
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"sha256": digest(content)}))
 
 
-FIRST = Path(layout.LABELS, "round_0001", "b01--ann.csv")
+def first() -> Path:
+    return filed(1, "b01--ann")
 
 
 def said_of(capsys: pytest.CaptureFixture, *words: str) -> tuple[int, str]:
@@ -196,7 +197,7 @@ def test_bad_rows_are_refused_with_reason_and_remedy(branch: Path, capsys: pytes
     bad = sum(truth(r["sample_id"]) == "a" for r in csv.DictReader(io.StringIO(Path("next.csv").read_text())))
     assert code == 1
     assert len(errors.splitlines()) == bad > 0
-    assert all("b01--eve.csv row" in line and "; " not in line.split(": ")[0] for line in errors.splitlines())
+    assert all("--eve.csv row" in line and "; " not in line.split(": ")[0] for line in errors.splitlines())
     assert "\x1b" not in errors
     text = Path("report.md").read_text()
     assert "not in order" in text
@@ -210,39 +211,41 @@ def test_bad_rows_are_refused_with_reason_and_remedy(branch: Path, capsys: pytes
 
 
 def test_editing_a_filed_answer_is_found_though_its_manifest_fits(branch: Path, capsys: pytest.CaptureFixture) -> None:
-    answers = read_sheet(FIRST.read_bytes(), "x").answers
+    path = first()
+    answers = read_sheet(path.read_bytes(), "x").answers
     other = next(c for c in CLASSES if c != answers[0].label)
-    refile(FIRST, to_csv([replace(answers[0], label=other), *answers[1:]]))
+    refile(path, to_csv([replace(answers[0], label=other), *answers[1:]]))
     commit(branch, "Rewrite history")
     ledger.read_rounds()  # the manifests alone do not see it
     code, errors = said_of(capsys)
     assert code == 1
-    assert f"{FIRST} was edited after it was filed" in errors
+    assert f"{path} was edited after it was filed" in errors
     assert "file a correction that supersedes it" in errors
     assert len(errors.splitlines()) == 2  # the file and its manifest
 
 
 def test_deleting_a_filed_answer_is_found(branch: Path, capsys: pytest.CaptureFixture) -> None:
     answer()  # so that the round before is not the last
-    shutil.rmtree(FIRST.parent)
+    path = first()
+    shutil.rmtree(path.parent)
     shutil.rmtree(Path(layout.MANIFESTS, "round_0001"))
     commit(branch, "Gap")
     code, errors = said_of(capsys)
     assert code == 1
-    assert f"{FIRST} was deleted" in errors
+    assert f"{path} was deleted" in errors
     assert "label rounds are not contiguous" in errors
 
 
 def test_a_batch_without_manifest_and_an_altered_one_are_both_told(branch: Path, capsys: pytest.CaptureFixture) -> None:
     answer()
-    Path(layout.LABELS, "round_0001/b01--bob.csv").write_bytes(FIRST.read_bytes())
-    filed = Path(layout.LABELS, "round_0002/b01--ann.csv")
-    filed.write_bytes(filed.read_bytes() + b"\n")
+    Path(layout.LABELS, "round_0001/b01--bob.csv").write_bytes(first().read_bytes())
+    path = filed(2, "b01--ann")
+    path.write_bytes(path.read_bytes() + b"\n")
     commit(branch, "Two faults")
     code, errors = said_of(capsys)
     assert code == 1
     assert "b01--bob.csv, which no manifest names" in errors
-    assert "b01--ann.csv was altered after it was filed" in errors
+    assert f"{path.name} was altered after it was filed" in errors
 
 
 def test_a_folder_within_a_round_is_told(branch: Path, capsys: pytest.CaptureFixture) -> None:
@@ -267,11 +270,11 @@ def test_a_gap_in_the_rounds_is_found(branch: Path, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("how", ["edit", "delete", "answer another"])
 def test_the_query_that_was_handed_out_stays(how: str, branch: Path, capsys: pytest.CaptureFixture) -> None:
-    path = Path(layout.filed_query(2))
+    (path,) = ledger.filed_queries(2)
     lines = path.read_text().splitlines(keepends=True)
     if how == "answer another":
         answer()
-        query = Path(layout.LABELS, "round_0002", layout.ROUND_QUERY)
+        query = filed(2, "query")
         refile(query, "".join(lines[:-1]).encode())
     elif how == "edit":
         path.write_text("".join(lines[:-1]))
@@ -352,7 +355,7 @@ def test_labels_may_move_under_dvc_but_not_change_on_the_way(branch: Path, capsy
         ignored.write("/data/labels\n")
     commit(branch, "Move")
     assert said_of(capsys)[0] == 0
-    FIRST.write_bytes(FIRST.read_bytes().replace(b'"a"', b'"b"'))
+    first().write_bytes(first().read_bytes().replace(b'"a"', b'"b"'))
     code, errors = said_of(capsys)
     assert code == 1
     assert "was altered" in errors
@@ -489,7 +492,7 @@ def test_data_are_pushed_before_git_and_the_query_is_opened(hub: list[str], caps
     assert commands.git("log", "-1", "--format=%s") == "Round 1: 12 labels, query 2 opened"
     assert set(commands.git("show", "--name-only", "--format=", "HEAD").split()) == {
         layout.DVC_LOCK,
-        layout.filed_query(2),
+        str(ledger.filed_queries(2)[0]),
     }
     assert Path("out/round_0002.csv").read_text().count("\n") == 13
     assert "query 2 is open" in Path("out/summary.md").read_text()
@@ -551,7 +554,7 @@ def test_a_model_that_got_worse_is_committed_but_asks_nobody(
     assert "round 1 is complete, but gate.max_drop fails" in said.err
     assert "of the champion, round 0: worse by" in said.err
     assert "not promoted" in said.out
-    assert not Path(layout.filed_query(2)).exists()
+    assert not ledger.filed_queries(2)
     assert pushed() == commands.git("rev-parse", "HEAD")
     assert commands.git("log", "-1", "--format=%s") == "Round 1: 12 labels"
 
@@ -560,7 +563,7 @@ def test_a_spent_budget_asks_nobody(hub: list[str], capsys: pytest.CaptureFixtur
     gate(budget=20)
     assert al("ci", "round", "--push") == 1
     assert "12 answers and 12 more of the next query, 20 are allowed" in capsys.readouterr().err
-    assert not Path(layout.filed_query(2)).exists()
+    assert not ledger.filed_queries(2)
     assert pushed() == commands.git("rev-parse", "HEAD")
 
 
@@ -965,7 +968,7 @@ def test_a_campaign_on_github_and_on_gitlab(team: Path, known: dict[str, str], t
         assert ("not in order" in report) is not good
         assert "<script>" not in report
         if not good:
-            assert "b01--eve.csv row" in said
+            assert "--eve.csv row" in said
             shutil.copytree(machine.artifacts / "al-report", machine.work / "al-report", dirs_exist_ok=True)
             numbers = {"github.token": "t", "github.repository": "team/toy", "github.event.pull_request.number": "7"}
             ok, said = machine.github(jobs["comment"], {}, numbers)
@@ -983,7 +986,11 @@ def test_a_campaign_on_github_and_on_gitlab(team: Path, known: dict[str, str], t
     tip = head(team)
     assert commands.git("log", "-1", "--format=%s", tip, cwd=hub) == "Round 1: 12 labels, query 2 opened"
     changed = commands.git("show", "--name-only", "--format=", tip, cwd=hub).split()
-    assert set(changed) == {layout.DVC_LOCK, layout.filed_query(2)}
+    assert set(changed) == {
+        layout.DVC_LOCK,
+        *(path for path in changed if path.startswith(f"{layout.QUERIES}/round_0002-")),
+    }
+    assert len(changed) == 2
     again = Machine(tmp_path / "again", hub, "main")
     ok, said = again.github(jobs["round"], shared, known)
     assert ok, said

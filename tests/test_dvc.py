@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CLASSES, ROOT, al, blobs, commit, fill
+from conftest import CLASSES, ROOT, al, blobs, commit, filed, fill
 
 from al_plugin import commands, history, layout, store, template
 from al_plugin.data.pool import sample_table
@@ -131,7 +131,7 @@ def test_a_half_finished_round_is_no_round(copy: Path) -> None:
 
 def test_late_answers_make_the_query_stale(copy: Path, capsys: pytest.CaptureFixture) -> None:
     """The number of rounds stays, the manifests do not: the next step is dvc repro."""
-    row = Path("data/labels/round_0002/b01--oracle.csv").read_text().splitlines()[1].split(",")
+    row = filed(2, "b01--oracle").read_text().splitlines()[1].split(",")
     answer = f"query_id,sample_id,label\n{row[0]},{row[1]},{row[4]}\n".replace('"', "")
     Path("late.csv").write_text(answer)
     assert al("labels", "add", "late.csv", "--annotator", "bob") == 0
@@ -324,7 +324,8 @@ def test_the_shipped_campaign_runs_and_leaves_git_clean(checkout: Path) -> None:
 
 def test_the_shipped_label_round_is_the_cold_start_query(checkout: Path) -> None:
     """50 labels of the query that round 0 selects, answered by the oracle."""
-    rows = [json.loads(line) for line in (checkout / "data/labels/round_0001/query.jsonl").read_text().splitlines()]
+    (query,) = (checkout / "data/labels/round_0001").glob("query-*.jsonl")
+    rows = [json.loads(line) for line in query.read_text().splitlines()]
     assert len(rows) == 50
     assert all("cold start" in row["reason"] for row in rows if row["kind"] == "query")
 

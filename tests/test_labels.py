@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import al, commit, fill, stage, tree, truth, turn
+from conftest import al, commit, filed, fill, manifest_of, stage, tree, truth, turn
 
 from al_plugin import commands, layout, ledger
 from al_plugin.data.answers import COLUMNS, digest, file_name, for_people, read_sheet, to_csv
@@ -33,14 +33,17 @@ def answer_first_round(annotator: str = "ann") -> None:
 def test_a_round_by_hand(first_round: Path) -> None:
     """Query out, CSV filled, batch in, model learned; the folder is complete in itself."""
     answer_first_round()
-    assert not Path(layout.filed_query(1)).exists()
+    assert len(ledger.filed_queries(1)) == 1, "what was handed out stays on file"
     folder = Path(layout.LABELS, "round_0001")
-    assert {p.name for p in folder.iterdir()} == {"query.jsonl", "b01--ann.csv"}
-    manifest = json.loads(Path(layout.MANIFESTS, "round_0001/b01--ann.json").read_text())
-    assert manifest["sha256"] == digest((folder / "b01--ann.csv").read_bytes())
+    query, batch = filed(1, "query"), filed(1, "b01--ann")
+    assert {p.name for p in folder.iterdir()} == {query.name, batch.name}
+    assert query.read_bytes() == ledger.filed_queries(1)[0].read_bytes()
+    manifest = json.loads(manifest_of(batch).read_text())
+    assert manifest["sha256"] == digest(batch.read_bytes())
+    assert batch.name == f"b01-{manifest['sha256'][:6]}--ann.csv"
     staged = commands.git("diff", "--cached", "--name-only").splitlines()
-    assert "data/labels/round_0001/b01--ann.csv" in staged
-    assert "data/manifests/round_0001/query.json" in staged
+    assert str(batch) in staged
+    assert str(manifest_of(query)) in staged
     turn()
     assert len(labeled()) == 12
     assert json.loads(Path(layout.TRAIN_METRICS).read_text())["eval"]["accuracy"] > 0.8
@@ -49,7 +52,7 @@ def test_a_round_by_hand(first_round: Path) -> None:
 def test_the_filed_form_is_canonical(first_round: Path) -> None:
     """All cells quoted, LF, fixed columns, sorted by query id."""
     answer_first_round()
-    content = Path(layout.LABELS, "round_0001/b01--ann.csv").read_bytes()
+    content = filed(1, "b01--ann").read_bytes()
     lines = content.decode().splitlines()
     assert b"\r" not in content
     assert lines[0] == ",".join(f'"{name}"' for name in COLUMNS)
@@ -73,7 +76,7 @@ def test_a_spreadsheet_that_grew_files_only_the_new_rows(first_round: Path, caps
     assert al("labels", "add", str(fill(out, Path("all.csv"), truth))) == 0
     said = capsys.readouterr().out
     assert "5 answers were filed before" in said
-    assert "b02--ann.csv: 7 answers" in said
+    assert f"{filed(1, 'b02--ann').name}: 7 answers" in said
 
 
 def test_blank_rows_stay_pending(first_round: Path, capsys: pytest.CaptureFixture) -> None:
@@ -224,8 +227,8 @@ def test_what_an_interrupted_staging_left_is_staged_by_running_again(first_round
     Path(".git/index.lock").unlink()
     assert al("labels", "add", str(filled)) == 0
     staged = commands.git("diff", "--cached", "--name-only").splitlines()
-    assert "data/labels/round_0001/b01--ann.csv" in staged
-    assert "data/manifests/round_0001/b01--ann.json" in staged
+    assert str(filed(1, "b01--ann")) in staged
+    assert str(manifest_of(filed(1, "b01--ann"))) in staged
 
 
 def test_exporting_into_no_folder_changes_nothing(first_round: Path, capsys: pytest.CaptureFixture) -> None:
@@ -370,7 +373,7 @@ def test_canonical_csv_round_trips_line_breaks_and_quotes() -> None:
 
 
 def test_odd_annotator_names_make_safe_distinct_file_names() -> None:
-    names = {file_name(1, who) for who in ("a/b", "a_b", "../x", "Żółć", "a b")}
+    names = {file_name(1, who, b"") for who in ("a/b", "a_b", "../x", "Żółć", "a b")}
     assert len(names) == 5
     assert all("/" not in name for name in names)
 
@@ -379,16 +382,16 @@ def test_odd_annotator_names_make_safe_distinct_file_names() -> None:
 
 
 def spoil_missing_file() -> None:
-    Path(layout.LABELS, "round_0001/b01--ann.csv").unlink()
+    filed(1, "b01--ann").unlink()
 
 
 def spoil_altered() -> None:
-    path = Path(layout.LABELS, "round_0001/b01--ann.csv")
+    path = filed(1, "b01--ann")
     path.write_bytes(path.read_bytes() + b"\n")
 
 
 def spoil_unannounced() -> None:
-    source = Path(layout.LABELS, "round_0001/b01--ann.csv")
+    source = filed(1, "b01--ann")
     shutil.copy(source, source.with_name("b02--ann.csv"))
 
 
@@ -402,12 +405,12 @@ def spoil_gap() -> None:
 
 
 def spoil_altered_query() -> None:
-    path = Path(layout.LABELS, "round_0001/query.jsonl")
+    path = filed(1, "query")
     path.write_bytes(path.read_bytes().replace(b'"rank": 1,', b'"rank": 9,'))
 
 
 def spoil_manifest() -> None:
-    Path(layout.MANIFESTS, "round_0001/b01--ann.json").write_text("{}")
+    manifest_of(filed(1, "b01--ann")).write_text("{}")
 
 
 def spoil_empty_batch() -> None:
@@ -420,12 +423,12 @@ def spoil_empty_batch() -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (spoil_missing_file, "lacks b01--ann.csv, which data/manifests promises"),
+        (spoil_missing_file, "--ann.csv, which data/manifests promises"),
         (spoil_altered, "was altered after it was filed"),
         (spoil_unannounced, "which no manifest names"),
-        (spoil_round_gone, "lacks b01--ann.csv, query.jsonl"),
+        (spoil_round_gone, "lacks b01-"),
         (spoil_gap, "not contiguous: have 3, missing 1, 2"),
-        (spoil_altered_query, "query.jsonl was altered"),
+        (spoil_altered_query, ".jsonl was altered"),
         (spoil_manifest, "is not a manifest"),
         (spoil_empty_batch, "is an empty batch"),
     ],
@@ -492,7 +495,8 @@ def test_a_filed_query_is_asked_again_until_withdrawn(first_round: Path) -> None
     stage("select_query")
     assert Path(layout.QUERY).read_bytes() == before[0]
     assert al("query", "withdraw") == 0
-    assert list(Path(layout.WITHDRAWN).glob("*.jsonl"))
+    assert ledger.open_query(1) is None
+    assert list(Path(layout.QUERIES).glob("*.jsonl")), "nothing is lost"
     stage("select_query")
     assert len(Path(layout.QUERY).read_bytes().splitlines()) == 5
 
@@ -529,7 +533,7 @@ def test_late_answers_go_into_the_round_they_name(first_round: Path) -> None:
     turn()
     _write(Path("late.csv"), rows[6:])
     assert al("labels", "add", "late.csv") == 0
-    assert Path(layout.LABELS, "round_0001/b02--ann.csv").is_file()
+    assert filed(1, "b02--ann").is_file()
     turn()
     assert len(labeled()) == 24
 
@@ -543,7 +547,7 @@ def test_labels_under_dvc_keep_their_guards(first_round: Path, tmp_path: Path, c
     commit(first_round, "Round 1")
     assert al("labels", "store", "dvc") == 0
     commit(first_round, "Labels under DVC")
-    assert "data/labels/round_0001/b01--ann.csv" not in commands.git("ls-files").splitlines()
+    assert str(filed(1, "b01--ann")) not in commands.git("ls-files").splitlines()
     assert stage("merge_labels") == 0
     clone = tmp_path / "clone"
     commands.git("clone", "--quiet", str(first_round), str(clone))
@@ -554,7 +558,7 @@ def test_labels_under_dvc_keep_their_guards(first_round: Path, tmp_path: Path, c
     capsys.readouterr()
     assert stage("merge_labels") == 1
     said = capsys.readouterr().err
-    assert "lacks b01--ann.csv" in said
+    assert "lacks b01-" in said
     assert "dvc pull" in said
 
 
@@ -572,7 +576,7 @@ def test_adding_to_labels_under_dvc_and_back_to_git(first_round: Path) -> None:
     turn()
     assert len(ledger.read_rounds()) == 2
     assert al("labels", "store", "git") == 0
-    assert "data/labels/round_0002/b01--oracle.csv" in commands.git("ls-files").splitlines()
+    assert str(filed(2, "b01--oracle")) in commands.git("ls-files").splitlines()
     assert stage("merge_labels") == 0
 
 
@@ -602,10 +606,11 @@ def test_two_branches_of_annotators_merge_without_conflict(first_round: Path) ->
 
 def test_gap_in_an_annotators_batches(first_round: Path) -> None:
     answer_first_round()
-    for folder, suffix in ((layout.LABELS, "csv"), (layout.MANIFESTS, "json")):
-        Path(folder, f"round_0001/b01--ann.{suffix}").rename(Path(folder, f"round_0001/b02--ann.{suffix}"))
-    path = Path(layout.MANIFESTS, "round_0001/b02--ann.json")
-    path.write_text(path.read_text().replace("b01--ann.csv", "b02--ann.csv"))
+    batch = filed(1, "b01--ann")
+    for path in (batch, manifest_of(batch)):
+        path.rename(path.with_name(path.name.replace("b01-", "b02-")))
+    path = manifest_of(filed(1, "b02--ann"))
+    path.write_text(path.read_text().replace("b01-", "b02-"))
     with pytest.raises(LabelError, match="batches of ann are not contiguous"):
         ledger.read_rounds()
 

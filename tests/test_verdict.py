@@ -52,7 +52,7 @@ def scores_of(number: int) -> dict[str, tuple[str, float]]:
 
 
 def query_of(number: int) -> list[dict]:
-    path = Path(layout.LABELS, layout.round_folder(number), layout.ROUND_QUERY)
+    path = Path(layout.LABELS, layout.round_folder(number), "query.jsonl")
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -92,7 +92,7 @@ def test_the_model_is_judged_by_answers_it_had_not_seen(past: Path) -> None:
 
 def test_a_sample_that_was_trained_on_is_no_control(past: Path) -> None:
     """A query that asks a labelled sample again does not count it."""
-    path = Path(layout.LABELS, layout.round_folder(3), layout.ROUND_QUERY)
+    path = Path(layout.LABELS, layout.round_folder(3), "query.jsonl")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     known = query_of(1)[0]["sample_id"]
     rows[0] |= {"sample_id": known}
@@ -277,7 +277,7 @@ def test_a_stochastic_strategy_gives_lures_estimate(campaign: Path) -> None:
 
 def test_lure_is_refused_where_the_candidates_cannot_be_rebuilt(campaign: Path) -> None:
     build(campaign, Past(rounds=2, strategy="softmax"))
-    path = Path(layout.LABELS, layout.round_folder(2), layout.ROUND_QUERY)
+    path = Path(layout.LABELS, layout.round_folder(2), "query.jsonl")
     path.write_text(path.read_text().replace("of 280 candidates", "of 279 candidates"))
     assert "cannot be rebuilt" in verdict(params()).risk.refused
 

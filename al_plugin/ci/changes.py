@@ -13,7 +13,8 @@ from al_plugin.data.answers import digest
 from al_plugin.errors import CampaignError
 
 _FILED = re.compile(rf"(?:{layout.LABELS}|{layout.MANIFESTS})/round_\d+/.+")
-_OPEN_QUERY = re.compile(rf"{layout.QUERIES}/round_(\d+)\.jsonl")
+_HANDED_OUT = re.compile(rf"{layout.QUERIES}/round_(\d+)[^/]*\.jsonl")
+_TAKEN = re.compile(rf"{layout.MANIFESTS}/round_(\d+)/query[^/]*\.json")
 _BATCH = re.compile(rf"{layout.MANIFESTS}/round_(\d+)/(b.+)\.json")
 _FOLDERS = (layout.LABELS, layout.MANIFESTS, layout.QUERIES)
 
@@ -93,32 +94,25 @@ def _edited(base: str, status: dict[str, str]) -> Iterator[str]:
 
 
 def _queries(base: str, status: dict[str, str]) -> Iterator[str]:
-    """The open query is asked as it was handed out: it may move into its label round, or be withdrawn."""
-    for path in {path for path in status if _OPEN_QUERY.fullmatch(path)} | set(_taken(status)):
-        before = at(base, path)
-        if before is None:
-            continue
-        number = int(Path(path).stem.removeprefix("round_"))
-        answered = Path(layout.LABELS, layout.round_folder(number), layout.ROUND_QUERY)
-        aside = sorted(Path(layout.WITHDRAWN).glob(f"{layout.round_folder(number)}-*.jsonl"))
-        here = [file.read_bytes() for file in (Path(path), answered) if file.is_file()]
-        if any(content != before for content in here):
-            yield f"the query of round {number} is not the one that was handed out; answer {base[:12]}:{path} as it is"
-        elif not here and not _promised(number, before) and before not in [file.read_bytes() for file in aside]:
+    """Queries are asked as they were handed out: files are added, and a label round answers what the base opened."""
+    for path, kind in sorted(status.items()):
+        handed_out, taken = _HANDED_OUT.fullmatch(path), _TAKEN.fullmatch(path)
+        if handed_out and kind == "D":
             yield f"{path} was deleted; `al query withdraw` sets an open query aside"
+        elif handed_out and kind != "A":
+            yield f"the query of round {int(handed_out[1])} is not the one that was handed out; put back {path}"
+        elif taken and kind == "A":
+            number = int(taken[1])
+            opened = [digest(at(base, query) or b"").encode() for query in _opened(base, number)]
+            if opened and not any(one in Path(path).read_bytes() for one in opened):
+                yield f"the query of round {number} is not the one that was handed out; answer that of {base[:12]}"
 
 
-def _promised(number: int, query: bytes) -> bool:
-    """Whether the manifest of a label round names the query, though the round itself is not here (under DVC)."""
-    path = Path(layout.MANIFESTS, layout.round_folder(number), f"{Path(layout.ROUND_QUERY).stem}.json")
-    return path.is_file() and digest(query).encode() in path.read_bytes()
-
-
-def _taken(status: dict[str, str]) -> Iterator[str]:
-    for path in status:
-        found = re.fullmatch(rf"{layout.LABELS}/round_(\d+)/{re.escape(layout.ROUND_QUERY)}", path)
-        if found:
-            yield layout.filed_query(int(found[1]))
+def _opened(base: str, number: int) -> list[str]:
+    """Paths of the queries that were handed out for a label round at a commit."""
+    listed = commands.git("ls-tree", "--name-only", "-z", base, "--", f"{layout.QUERIES}/").split("\0")
+    found = [(path, _HANDED_OUT.fullmatch(path)) for path in listed]
+    return [path for path, match in found if match and int(match[1]) == number]
 
 
 def _notes(base: str) -> Iterator[str]:
@@ -136,7 +130,7 @@ def unpinned(base: str, number: int, query: bytes) -> bool:
     """Whether no dvc.lock, the base's or this one, knows the query that a new round answers."""
     now = Path(layout.DVC_LOCK)
     locks = [content for content in (at(base, layout.DVC_LOCK), now.read_bytes() if now.is_file() else None) if content]
-    if not locks or at(base, layout.filed_query(number)) is not None:
+    if not locks or _opened(base, number):
         return False
     md5 = hashlib.md5(query, usedforsecurity=False).hexdigest()
     return all(md5 != _pinned(lock) for lock in locks)

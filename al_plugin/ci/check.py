@@ -72,9 +72,9 @@ def check(revision: str | None = None) -> Checked:
     if not new:
         return Checked(found.base, (), {}, None, tuple(problems), (), (), tuple(notes))
     for label_round in rounds:
-        path = Path(layout.LABELS, layout.round_folder(label_round.number), layout.ROUND_QUERY)
+        paths = Path(layout.LABELS, layout.round_folder(label_round.number)).glob("query*.jsonl")
         first = all((label_round.number, file.name) in found.batches for file in label_round.files)
-        if first and changes.unpinned(found.base, label_round.number, path.read_bytes()):
+        if first and any(changes.unpinned(found.base, label_round.number, path.read_bytes()) for path in paths):
             notes.append(f"the query of round {label_round.number} is not the one that dvc.lock pins")
     old = [file for file in gate.answered_files(rounds) if (file.round, file.name) not in found.batches]
     queries = {label_round.number: label_round.query for label_round in rounds}

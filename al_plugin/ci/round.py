@@ -4,7 +4,6 @@ Every step finds what an earlier, killed run did, or does it. Data are pushed be
 no commit promises what the remote does not have.
 """
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from al_plugin import campaign, commands, layout, ledger, store
+from al_plugin import campaign, commands, layout, ledger, store, waiting
 from al_plugin.ci import gates, repository
 from al_plugin.ci.gates import Verdict
 from al_plugin.ci.words import sentence
@@ -83,9 +82,10 @@ def run(plan: Plan, say: Callable[[str], None]) -> Summary:
         notes: list[str] = []
         verdicts, query = _judge(params, notes, compare=plan.promote or params.gate.max_drop is not None)
         number, labels, aside = campaign.read_round(), int(_labels()["labels"]), int(_labels()["quarantined"])
-        opened = ledger.filed_query(number + 1) is not None
+        opened = bool(ledger.filed_queries(number + 1))
         if query and not opened and all(verdict.passes for verdict in verdicts):
-            ledger.file_query()
+            with waiting.filing():
+                ledger.file_query()
             opened = True
             # select watches the folder of queries; it says the same again, and dvc.lock is right.
             _repro(held, has_remote=has_remote)
@@ -99,7 +99,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Summary:
             repository.push(plan.remote, branch)
         promotion = _promotion(params, verdicts[0]) if plan.promote and _fitted() else None
         sheet = _sheet(plan.out, number + 1, query) if plan.out and opened else None
-        filed = layout.filed_query(number + 1) if opened else None
+        filed = ", ".join(map(str, ledger.filed_queries(number + 1))) if opened else None
         summary = Summary(
             number, labels, aside, verdicts, len(query), filed, sheet, commit, plan.push, promotion, tuple(notes)
         )
@@ -144,7 +144,7 @@ def _judge(params: Params, notes: list[str], *, compare: bool) -> tuple[tuple[Ve
     query = from_jsonl(content, layout.QUERY)
     quality, said = judge(params, compare=compare)
     notes += said
-    is_open = ledger.filed_query(campaign.read_round() + 1) is not None
+    is_open = bool(ledger.filed_queries(campaign.read_round() + 1))
     return (quality, gates.budget(params.gate, int(_labels()["votes"]), query, is_open=is_open)), query
 
 
@@ -203,7 +203,7 @@ def _alone() -> Iterator[int]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        waiting.take(descriptor, "another round of this clone")
         yield descriptor
     finally:
         os.close(descriptor)

@@ -6,7 +6,7 @@ import io
 import os
 from pathlib import Path
 
-from al_plugin import layout, ledger, store
+from al_plugin import layout, ledger, store, waiting
 from al_plugin.data.answers import Answer, Sheet
 from al_plugin.errors import LabelError
 from al_plugin.intake import take_in_sheet
@@ -23,7 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     """File the query, answer it, stage the batch."""
     params = load_params()
     known = _known(Path(arguments.answers or layout.ORACLE))
-    number, rows, _ = ledger.file_query()
+    with waiting.filing():
+        number, rows, _ = ledger.file_query()
     missing = [row.sample_id for row in rows if row.sample_id not in known]
     if missing:
         raise LabelError(f"the oracle does not know {len(missing)} samples, first {', '.join(missing[:3])}")

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from al_plugin import campaign, layout, ledger, store
+from al_plugin import campaign, ledger, store, waiting
 from al_plugin.data.answers import Answer, for_people
 from al_plugin.errors import CampaignError
 from al_plugin.intake import stage
@@ -24,13 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Export, withdraw or release."""
     if arguments.action == "withdraw":
-        number, aside = ledger.withdraw_query()
-        stage()
-        print(f"query {number} is set aside as {aside}, staged for commit. Next: dvc repro")
+        with waiting.filing():
+            number, paths = ledger.withdraw_query()
+            stage()
+        print(f"{', '.join(map(str, paths))}: query {number} is withdrawn, staged for commit. Next: dvc repro")
         return 0
     if arguments.action == "release":
-        new = ledger.release(arguments.query_id)
-        stage()
+        with waiting.filing():
+            new = ledger.release(arguments.query_id)
+            stage()
         print(f"released {len(new)} queries; the next query may ask them again. Next: dvc repro")
         return 0
     return _export(Path(arguments.file), arguments.annotator)
@@ -41,11 +43,12 @@ def _export(path: Path, annotator: str) -> int:
         raise CampaignError(f"{path} exists already", change="name a file that does not")
     if not path.parent.is_dir():
         raise CampaignError(f"{path.parent} is not a folder", change="name a file in a folder that exists")
-    number, rows, new = ledger.file_query()
-    stage()
+    with waiting.filing():
+        number, rows, new = ledger.file_query()
+        stage()
     blank = [Answer(row.query_id, row.sample_id, annotator, "", "") for row in rows]
     store.write_bytes(path, for_people(blank, campaign.read_shown([row.sample_id for row in rows])))
     if new:
-        print(f"filed {layout.filed_query(number)}, staged for commit: it is the open query now")
+        print(f"filed {', '.join(map(str, ledger.filed_queries(number)))}, staged for commit: it is the open query now")
     print(f"wrote {path} with {len(rows)} rows. Fill in `label`, then: al labels add {path.name}")
     return 0

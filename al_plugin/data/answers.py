@@ -13,7 +13,8 @@ SCHEMA = "answers/1"
 STATUSES = ("labelled", "skipped", "empty")
 REQUIRED = ("query_id", "sample_id", "label")
 _DELIMITERS = ",;\t"
-_FILE_NAME = re.compile(r"^b(\d{2,})--(.+)\.csv$")
+# Without a key: a batch filed by an early 0.1.
+_FILE_NAME = re.compile(r"^b(\d{2,})(?:-[0-9a-f]{6})?--(.+)\.csv$")
 # `for_people` puts a quote mark before a cell that a spreadsheet would run; it comes back with one.
 _FORMULA_MARK = re.compile(r"^'(?=[=+\-@\t\r])")
 _SAFE = re.compile(r"[^A-Za-z0-9._@+-]")
@@ -23,7 +24,8 @@ _SAFE = re.compile(r"[^A-Za-z0-9._@+-]")
 class Answer:
     """One answer of one annotator to one query, every cell as the text it was.
 
-    ``supersedes`` names the filed batch (``b01--ann``) whose answer this one replaces.
+    ``supersedes`` names the filed batch whose answer this one replaces: ``b01--ann``, every first batch
+    of ann in the round, or one of them, ``b01-3fa2c1--ann``.
     """
 
     query_id: str
@@ -116,19 +118,27 @@ def digest(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def file_name(batch: int, annotator: str) -> str:
-    """``bNN--<annotator>.csv``; characters a file name cannot hold are replaced, with a short hash."""
+def content_key(content: bytes) -> str:
+    """What keeps files of two clones apart that have the same number: six hex digits of the content."""
+    return digest(content)[:6]
+
+
+def name_part(annotator: str) -> str:
+    """An annotator in a file name; characters it cannot hold are replaced, with a short hash."""
     safe = _SAFE.sub("_", annotator)[:64] or "_"
-    if safe != annotator:
-        safe += "-" + blake2b(annotator.encode(), digest_size=3).hexdigest()
-    return f"b{batch:02d}--{safe}.csv"
+    return safe if safe == annotator else f"{safe}-{blake2b(annotator.encode(), digest_size=3).hexdigest()}"
+
+
+def file_name(batch: int, annotator: str, content: bytes) -> str:
+    """``bNN-<key>--<annotator>.csv``: the same in two clones only where the content is the same."""
+    return f"b{batch:02d}-{content_key(content)}--{name_part(annotator)}.csv"
 
 
 def batch_number(name: str) -> tuple[int, str]:
     """Batch number and annotator part of a filed name; LabelError for any other name."""
     match = _FILE_NAME.match(name)
     if match is None:
-        raise LabelError(f"{name!r} is not named bNN--<annotator>.csv")
+        raise LabelError(f"{name!r} is not named bNN-<key>--<annotator>.csv")
     return int(match[1]), match[2]
 
 

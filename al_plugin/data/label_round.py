@@ -21,8 +21,14 @@ class AnswerFile:
 
     @property
     def stem(self) -> str:
-        """The name other answers use to supersede this file."""
+        """The name of this file alone."""
         return self.name.removesuffix(".csv")
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The names other answers use to supersede it: its own, and the one it shares with other clones' files."""
+        number, annotator = batch_number(self.name)
+        return self.stem, f"b{number:02d}--{annotator}"
 
     def key(self, answer: Answer) -> Key:
         """What identifies one of its answers among all filed ones: round, file, query, annotator."""
@@ -77,11 +83,14 @@ def refuse_altered(folder: str, found: Mapping[str, str], promised: Mapping[str,
 
 
 def refuse_batch_gaps(folder: str, names: Sequence[str]) -> None:
-    """LabelError unless each annotator's batches are numbered 1, 2, ... without gaps."""
-    by_annotator: dict[str, list[int]] = {}
+    """LabelError unless each annotator's batches are numbered 1, 2, ... without gaps.
+
+    A number may stand twice: each clone numbers after the batches that it knows.
+    """
+    by_annotator: dict[str, set[int]] = {}
     for name in names:
         number, annotator = batch_number(name)
-        by_annotator.setdefault(annotator, []).append(number)
+        by_annotator.setdefault(annotator, set()).add(number)
     for annotator, have in sorted(by_annotator.items()):
         if sorted(have) != list(range(1, len(have) + 1)):
             raise LabelError(

@@ -15,6 +15,9 @@ from al_plugin.data.label_round import AnswerFile, Key, LabelRound
 from al_plugin.data.queries import QueryRow
 
 TOO_FAST_S = 1.0
+Stems = Mapping[tuple[int, str], Sequence[str]]
+# Round, query, annotator -> file, status, label.
+Standing = Mapping[tuple[int, str, str], set[tuple[str, str, str]]]
 
 
 @dataclass(frozen=True)
@@ -29,25 +32,26 @@ class Refusal:
 
 def superseded(files: Sequence[AnswerFile]) -> set[Key]:
     """Keys (round, file stem, query_id, annotator) of answers that a later answer replaces."""
+    stems = _stems(files)
     replaced: set[Key] = set()
     for file in files:
         for answer in file.answers:
-            for stem in answer.supersedes.split():
-                replaced.add((file.round, stem, answer.query_id, answer.annotator))
+            replaced.update(_named(file, answer, stems))
     return replaced
 
 
 def superseded_by(standing: Sequence[tuple[AnswerFile, Answer]], files: Sequence[AnswerFile]) -> set[Key]:
     """Keys of answers that the ``standing`` ones replace, directly or through an answer they replace."""
-    names = {file.key(answer): answer.supersedes.split() for file in files for answer in file.answers}
+    stems = _stems(files)
+    names = {file.key(answer): _named(file, answer, stems) for file in files for answer in file.answers}
     replaced: set[Key] = set()
     for file, answer in standing:
-        open_stems = answer.supersedes.split()
-        while open_stems:
-            key = (file.round, open_stems.pop(), answer.query_id, answer.annotator)
+        open_keys = list(_named(file, answer, stems))
+        while open_keys:
+            key = open_keys.pop()
             if key not in replaced:
                 replaced.add(key)
-                open_stems += names.get(key, [])
+                open_keys += names.get(key, ())
     return replaced
 
 
@@ -66,13 +70,9 @@ def columns(
     """
     asked = {(number, row.query_id): row.sample_id for number, rows in queries.items() for row in rows}
     everything = [*filed, *checked]
+    stems = _stems(everything)
     replaced = superseded(everything)
-    standing = Counter(
-        (file.round, answer.query_id, answer.annotator)
-        for file in everything
-        for answer in file.answers
-        if file.key(answer) not in replaced
-    )
+    standing = _standing(everything, replaced)
     by_key = {file.key(answer): file.batch for file in everything for answer in file.answers}
     in_file = Counter(file.key(answer) for file in everything for answer in file.answers)
     consensus = _votes(everything, replaced)
@@ -82,8 +82,6 @@ def columns(
         for row_number, answer in enumerate(file.answers, start=1):
             labelled = answer.status == "labelled"
             key = file.key(answer)
-            # Rows that stand twice in this file are told as that, not as an earlier answer.
-            others = standing[(file.round, *key[2:])] - (0 if key in replaced else in_file[key])
             table["file"].append(f"round_{file.round:04d}/{file.name}")
             table["row"].append(row_number)
             for name in ("query_id", "sample_id", "annotator", "status", "label", "supersedes"):
@@ -98,8 +96,8 @@ def columns(
             table["label_matches_status"].append(labelled == bool(answer.label))
             table["label_allowed"].append(not labelled or not answer.label or answer.label in allowed)
             table["once_in_file"].append(in_file[key] == 1)
-            table["answered_once"].append(key in replaced or others == 0)
-            table["supersedes_earlier_answer"].append(_supersedes_earlier(file, answer, by_key))
+            table["answered_once"].append(key in replaced or not _answered_otherwise(file, answer, standing))
+            table["supersedes_earlier_answer"].append(_supersedes_earlier(file, answer, stems, by_key))
             table["skipped"].append(float(not labelled))
             table["too_fast"].append(_too_fast(answer))
             table["accepted_prediction"].append(float(answer.origin == "prediction") if answer.origin else None)
@@ -180,8 +178,49 @@ def _too_fast(answer: Answer) -> float | None:
         return None
 
 
-def _supersedes_earlier(file: AnswerFile, answer: Answer, by_key: Mapping[Key, int]) -> bool:
-    return all(
-        by_key.get((file.round, stem, answer.query_id, answer.annotator), file.batch) < file.batch
-        for stem in answer.supersedes.split()
-    )
+def _supersedes_earlier(file: AnswerFile, answer: Answer, stems: Stems, by_key: Mapping[Key, int]) -> bool:
+    for name in answer.supersedes.split():
+        keys = [(file.round, stem, answer.query_id, answer.annotator) for stem in stems.get((file.round, name), ())]
+        batches = [by_key[key] for key in keys if key in by_key]
+        if not batches or max(batches) >= file.batch:
+            return False
+    return True
+
+
+def _stems(files: Sequence[AnswerFile]) -> Stems:
+    """Files by round and by each of the names an answer may give them."""
+    stems: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for file in files:
+        for name in dict.fromkeys(file.names):
+            stems[(file.round, name)].append(file.stem)
+    return stems
+
+
+def _named(file: AnswerFile, answer: Answer, stems: Stems) -> list[Key]:
+    """Keys of the answers that an answer says it supersedes."""
+    return [
+        (file.round, stem, answer.query_id, answer.annotator)
+        for name in answer.supersedes.split()
+        for stem in stems.get((file.round, name), (name,))
+    ]
+
+
+def _standing(files: Sequence[AnswerFile], replaced: set[Key]) -> Standing:
+    """Answers that none replaces, by round, query and annotator: what was said, and in which file."""
+    standing: dict[tuple[int, str, str], set[tuple[str, str, str]]] = defaultdict(set)
+    for file in files:
+        for answer in file.answers:
+            if file.key(answer) not in replaced:
+                said = (file.stem, answer.status, answer.label)
+                standing[(file.round, answer.query_id, answer.annotator)].add(said)
+    return standing
+
+
+def _answered_otherwise(file: AnswerFile, answer: Answer, standing: Standing) -> bool:
+    """Whether another file holds another answer of the annotator to the query.
+
+    The same answer in two files is one: two clones may each have filed it before they were merged. Rows that
+    stand twice in this file are told as that, not as an earlier answer.
+    """
+    said = standing[(file.round, answer.query_id, answer.annotator)]
+    return any(stem != file.stem and words != [answer.status, answer.label] for stem, *words in said)
