@@ -17,6 +17,7 @@ LABELS = "data/labels"
 LABELS_DVC = "data/labels.dvc"
 MANIFESTS = "data/manifests"
 ROUND_QUERY = "query.jsonl"
+ENVIRONMENTS = "data/environments"
 
 LABELED = "merged/labeled.parquet"
 VOTES = "merged/votes.parquet"
@@ -48,6 +49,11 @@ TRAININGS = ".al/cache/train"
 def round_folder(number: int) -> str:
     """``round_NNNN``."""
     return f"round_{number:04d}"
+
+
+def environment_of(number: int) -> str:
+    """Which environment computed a round: a line for each of its models."""
+    return f"{ENVIRONMENTS}/{round_folder(number)}.jsonl"
 
 
 def filed_query(number: int) -> str:

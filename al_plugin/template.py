@@ -17,6 +17,8 @@ _FOLDER_NOTES = {
     "is refused.\n",
     layout.QUERIES: "Queries handed to people and not answered yet. `al query export FILE` files one here,\n"
     "`al query withdraw` sets it aside.\n",
+    layout.ENVIRONMENTS: "What computed each round: versions, torch build, threads, processor. Written by train, to be\n"
+    "committed; nothing is computed from it. `al replay` names what has changed since.\n",
 }
 
 
@@ -89,6 +91,9 @@ def ignore_lines() -> dict[str, tuple[str, ...]]:
             "data/labels/** -text",
             "data/manifests/** -text",
             "data/queries/** -text",
+            "data/environments/** -text",
+            # Each line stands for itself: those of two branches are all true.
+            "data/environments/*.jsonl merge=union",
             "gx/** -text",
             "pipelines/** -text",
             "dvc.lock -text",
