@@ -81,7 +81,7 @@ def nowhere(what: str, trouble: str) -> CampaignError:
             change="dvc remote add -d NAME URL, after a dvc push from a machine that has it",
         )
     return CampaignError(
-        f"{what} is neither in this machine's DVC cache nor in the DVC remote {default} ({trouble})",
+        f"{what} is neither in this machine's DVC cache nor in the DVC remote {default}{trouble and f' ({trouble})'}",
         change="run dvc push on a machine that has it",
     )
 

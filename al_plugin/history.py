@@ -114,7 +114,7 @@ def listing(past: PastRound, path: str, digest: str) -> dict[str, str] | None:
     """
     commits = commands.git("rev-list", "--first-parent", past.commit, "--", path).split()
     for blobs in (files_at(commit, path) for commit in (past.commit, *commits)):
-        if blobs and _directory_hash(blobs) == digest:
+        if blobs and hash_of_blobs(blobs) == digest:
             return {name: _known_md5s[blob] for name, blob in blobs.items()}
     content = _cached(past, digest)
     try:
@@ -193,7 +193,7 @@ def _round_at(commit: str) -> PastRound | None:
         return None
     pinned = {entry["path"]: entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
     blobs = files_at(commit, layout.MANIFESTS)
-    if pinned.get(layout.MANIFESTS) != _directory_hash(blobs):
+    if pinned.get(layout.MANIFESTS) != hash_of_blobs(blobs):
         return None
     return PastRound(len({name.split("/")[0] for name in blobs if name.startswith("round_")}), commit, lock)
 
@@ -213,7 +213,8 @@ def files_at(commit: str, folder: str) -> dict[str, str]:
     return {path.removeprefix(f"{folder}/"): head.split()[2] for head, _, path in rows}
 
 
-def _directory_hash(blobs: dict[str, str]) -> str:
+def hash_of_blobs(blobs: Mapping[str, str]) -> str:
+    """DVC's hash of a folder whose files are these Git blobs, by path within it."""
     known = _md5s(tuple(blobs.values()))
     return folder_hash({name: known[blob] for name, blob in blobs.items()})
 

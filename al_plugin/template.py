@@ -17,8 +17,8 @@ _FOLDER_NOTES = {
     "is refused.\n",
     layout.QUERIES: "Queries handed to people and not answered yet. `al query export FILE` files one here,\n"
     "`al query withdraw` sets it aside.\n",
-    layout.ENVIRONMENTS: "What computed each round: versions, torch build, threads, processor. Written by train, to be\n"
-    "committed; nothing is computed from it. `al replay` names what has changed since.\n",
+    layout.ENVIRONMENTS: "What computed each round: versions, torch build, threads, processor. Written by train, to\n"
+    "be committed; nothing is computed from it. `al replay` names what has changed since.\n",
 }
 
 
