@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from al_plugin import __version__, commands, layout, store
+from al_plugin import __version__, commands, dvc_config, layout, store
 from al_plugin.config import read_yaml
 
 _LOOP = ("merge-labels", "train", "score", "select")
@@ -55,14 +55,20 @@ def past_rounds() -> dict[int, PastRound]:
     adds labels does not.
     """
     found: dict[int, PastRound] = {}
+    for past in every_commit_of_a_round():
+        found.setdefault(past.number, past)
+    return dict(sorted(found.items()))
+
+
+def every_commit_of_a_round() -> Iterator[PastRound]:
+    """Each commit that counts, newest first: several may hold one round, pinned anew."""
     if commands.git_bytes("rev-parse", "--verify", "--quiet", "HEAD") is None:
-        return found  # nothing is committed yet
+        return  # nothing is committed yet
     log = commands.git("rev-list", "--first-parent", "HEAD", "--", layout.DVC_LOCK, layout.MANIFESTS)
     for commit in log.split():
         past = _remembered_round_at(commit)
-        if past is not None and past.number not in found:
-            found[past.number] = past
-    return dict(sorted(found.items()))
+        if past is not None:
+            yield past
 
 
 def current_round() -> PastRound | None:
@@ -101,6 +107,22 @@ def read_folder(past: PastRound, path: str, suffix: str) -> dict[str, bytes] | N
     return found if len(found) == len(names) else None
 
 
+def listing(past: PastRound, path: str, digest: str) -> dict[str, str] | None:
+    """MD5 of each file of a folder that DVC calls ``digest``, by path within it; None where nobody knows it.
+
+    From the commits up to the round's, where Git keeps the folder, or from the local DVC cache.
+    """
+    commits = commands.git("rev-list", "--first-parent", past.commit, "--", path).split()
+    for blobs in (files_at(commit, path) for commit in (past.commit, *commits)):
+        if blobs and hash_of_blobs(blobs) == digest:
+            return {name: _known_md5s[blob] for name, blob in blobs.items()}
+    content = _cached(past, digest)
+    try:
+        return None if content is None else {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
+    except ValueError:
+        return None  # damaged
+
+
 def _cached(past: PastRound, digest: str) -> bytes | None:
     path = cache_folder(past.home) / digest[:2] / digest[2:]
     return path.read_bytes() if path.is_file() else None
@@ -110,12 +132,8 @@ def _cached(past: PastRound, digest: str) -> bytes | None:
 def cache_folder(home: Path = Path()) -> Path:
     """Where DVC keeps files of the repository at ``home`` by MD5."""
     folder = home / ".dvc"
-    configured = commands.git_bytes("config", "-f", str(folder / "config"), "--get", "cache.dir")
-    local = commands.git_bytes("config", "-f", str(folder / "config.local"), "--get", "cache.dir")
-    for value in (local, configured):
-        if value:
-            return Path(folder, value.decode().strip(), "files", "md5")
-    return folder / "cache" / "files" / "md5"
+    configured = dvc_config.read(folder).get("cache", {}).get("dir")
+    return Path(configured) / "files" / "md5" if configured else folder / "cache" / "files" / "md5"
 
 
 def pinned_manifests() -> str | None:
@@ -174,8 +192,8 @@ def _round_at(commit: str) -> PastRound | None:
     if not _whole(stages):
         return None
     pinned = {entry["path"]: entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
-    blobs = _tree(commit, layout.MANIFESTS)
-    if pinned.get(layout.MANIFESTS) != _directory_hash(blobs):
+    blobs = files_at(commit, layout.MANIFESTS)
+    if pinned.get(layout.MANIFESTS) != hash_of_blobs(blobs):
         return None
     return PastRound(len({name.split("/")[0] for name in blobs if name.startswith("round_")}), commit, lock)
 
@@ -188,14 +206,15 @@ def _whole(stages: dict[str, Any]) -> bool:
     return all(written.get(path, digest) == digest for path, digest in read)
 
 
-def _tree(commit: str, folder: str) -> dict[str, str]:
+def files_at(commit: str, folder: str) -> dict[str, str]:
     """Blob of every file of a folder at a commit, by path within the folder."""
     listing = commands.git("ls-tree", "-r", "-z", commit, "--", f"{folder}/")
     rows = (row.partition("\t") for row in listing.split("\0") if row)
     return {path.removeprefix(f"{folder}/"): head.split()[2] for head, _, path in rows}
 
 
-def _directory_hash(blobs: dict[str, str]) -> str:
+def hash_of_blobs(blobs: Mapping[str, str]) -> str:
+    """DVC's hash of a folder whose files are these Git blobs, by path within it."""
     known = _md5s(tuple(blobs.values()))
     return folder_hash({name: known[blob] for name, blob in blobs.items()})
 

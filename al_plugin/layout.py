@@ -16,6 +16,7 @@ RELEASED = "data/queries/released.txt"
 LABELS = "data/labels"
 LABELS_DVC = "data/labels.dvc"
 MANIFESTS = "data/manifests"
+ENVIRONMENTS = "data/environments"
 
 LABELED = "merged/labeled.parquet"
 VOTES = "merged/votes.parquet"
@@ -57,3 +58,8 @@ def filed_query(number: int, key: str) -> str:
 def round_query(key: str) -> str:
     """The same in the folder of its label round, which its answers complete."""
     return f"query-{key}.jsonl"
+
+
+def environment_of(number: int) -> str:
+    """Which environment computed a round: a line for each of its models."""
+    return f"{ENVIRONMENTS}/{round_folder(number)}.jsonl"

@@ -1,71 +1,98 @@
-"""Rebuild a past round in a temporary clone and compare every output."""
+"""Rebuild a past round in a temporary clone, or take what was kept of it, and compare every output."""
 
+import json
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from al_plugin import commands, history, layout
+from al_plugin import causes, clones, commands, history, layout, witness
+from al_plugin.causes import STAGES
 from al_plugin.config import read_yaml
-from al_plugin.errors import CampaignError
+from al_plugin.environment import differences, environment
+from al_plugin.errors import AlError, CampaignError
 
-STAGES = ("merge-labels", "train", "score", "select")
+_UNRECORDED = "the round recorded no environment: platform, library versions or thread count may differ"
+_DAMAGED = "what is kept under those hashes has other content: remove it from the cache and run dvc fetch"
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The first stage whose outputs differ, the outputs, and the inputs that differ (may be none)."""
+class Replayed:
+    """What became of a round: so many outputs were compared.
 
-    stage: str
-    outputs: tuple[str, ...]
-    inputs: tuple[str, ...]
-
-
-def replay(past: history.PastRound) -> tuple[int, Difference | None]:
-    """Recompute a round from its data alone; the number of outputs compared, and what differs.
-
-    The clone gets the source data (pool, evaluation set, labels) from this repository's DVC cache,
-    never a stage's output and never the run-cache.
+    ``stage`` is the first that differs, "" where none does, with its ``outputs`` that do; ``causes``
+    what differs between then and now, the likeliest first; ``note`` what is not known of that.
+    ``trouble`` is why it could not be rebuilt, else "".
     """
-    with clone_at(past.commit) as folder:
-        sources = sorted(str(path.relative_to(folder)) for path in folder.glob("data/*.dvc"))
-        if sources:
-            pull(folder, *sources)
-        commands.dvc("repro", "--no-run-cache", "select", cwd=folder)
-        rebuilt = read_yaml((folder / layout.DVC_LOCK).read_bytes(), layout.DVC_LOCK)
-    return sum(len(past.lock["stages"][name].get("outs", [])) for name in STAGES), _first_difference(past.lock, rebuilt)
+
+    compared: int
+    stage: str = ""
+    outputs: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+    note: str = ""
+    trouble: str = ""
+
+    @property
+    def identical(self) -> bool:
+        """Whether everything was compared and is the same."""
+        return not self.stage and not self.trouble
 
 
-def pull(folder: Path, *targets: str) -> None:
-    """Bring files of a past commit into its clone from this repository's cache, or say how to get them."""
-    try:
-        commands.dvc("pull", "--remote", "replayed", *targets, cwd=folder)
-    except CampaignError:
-        raise CampaignError(
-            "files of that round are not in this machine's DVC cache", change="run dvc fetch --all-commits first"
-        ) from None
+def recomputed(past: history.PastRound) -> Replayed:
+    """Recompute a round from its data alone and compare.
+
+    The clone gets the source data (pool, evaluation set, labels) from this repository's DVC cache or
+    remote, never a stage's output and never the run-cache.
+    """
+    compared = len(_outputs_of(past.lock))
+    with clones.clone_at(past.commit) as folder:
+        recorded = witness.environment_of(folder, past.number, past.outputs())
+        shutil.rmtree(folder / layout.ENVIRONMENTS, ignore_errors=True)  # it is this one that train shall record
+        rebuilt, trouble = past, ""
+        try:
+            clones.pull_sources(folder, past.lock)
+        except AlError as error:
+            return Replayed(compared, trouble=str(error))
+        try:
+            commands.dvc("repro", "--no-run-cache", "select", cwd=folder)
+            lock = read_yaml((folder / layout.DVC_LOCK).read_bytes(), layout.DVC_LOCK)
+            rebuilt = history.PastRound(past.number, past.commit, lock)
+        except AlError as error:
+            trouble = str(error)
+        stage, outputs = _first_difference(past, rebuilt)
+        if not stage and not trouble:
+            return Replayed(compared)
+        found = tuple(causes.differing_inputs(past, folder, (stage,) if stage else STAGES))
+        now = witness.environment_of(folder, past.number, rebuilt.outputs()) or environment(_device(past))
+    known = () if recorded is None else tuple(differences(recorded, now))
+    note = _UNRECORDED if recorded is None else "" if known else "the environment is the recorded one"
+    return Replayed(compared, stage, outputs, (*found, *known), note, trouble)
 
 
-@contextmanager
-def clone_at(commit: str) -> Iterator[Path]:
-    """A temporary clone at ``commit`` with its own empty cache and this repository's as remote."""
-    root = Path.cwd()
-    scratch = Path(tempfile.mkdtemp(prefix="al-replay-"))
-    try:
-        folder = scratch / "clone"
-        top = commands.require_git()
-        commands.git("clone", "--quiet", "--no-checkout", "--shared", str(top), str(folder), cwd=scratch)
-        commands.git("checkout", "--quiet", "--detach", commit, cwd=folder)
-        campaign = folder / root.relative_to(top)
-        shutil.rmtree(campaign / ".dvc" / "cache", ignore_errors=True)
-        remote = str(history.cache_folder().parent.parent.resolve())
-        commands.dvc("remote", "add", "--local", "replayed", remote, cwd=campaign)
-        yield campaign
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+def kept(past: history.PastRound) -> Replayed:
+    """Compare what the DVC cache, or else the remote, has of a round's outputs with what its dvc.lock pins.
+
+    Every file is hashed, nothing is computed. What is in neither is the ``trouble``.
+    """
+    outputs = _outputs_of(past.lock)
+    here = [history.cache_folder()]
+    faults = {path: dict(_faults(path, digest, here)) for path, digest in outputs.items()}
+    lacking = [path for path, found in faults.items() if "missing" in found.values()]
+    trouble = ""
+    if lacking and clones.remote() is not None:
+        with clones.clone_at(past.commit) as folder:
+            trouble = clones.fetch(folder, *lacking)
+            places = [*here, clones.own_cache(folder)]
+            faults |= {path: dict(_faults(path, outputs[path], places)) for path in lacking}
+    missing = [path for found in faults.values() for path, fault in found.items() if fault == "missing"]
+    lost = str(clones.nowhere(_listed(missing), trouble)) if missing else ""
+    for stage in STAGES:
+        own = (entry["path"] for entry in past.lock["stages"][stage].get("outs", []))
+        damaged = tuple(path for out in own for path, fault in faults[out].items() if fault == "damaged")
+        if damaged:
+            return Replayed(len(outputs), stage, damaged, note=_DAMAGED, trouble=lost)
+    return Replayed(len(outputs), trouble=lost)
 
 
 def round_or_error(number: int, rounds: dict[int, history.PastRound]) -> history.PastRound:
@@ -79,17 +106,38 @@ def round_or_error(number: int, rounds: dict[int, history.PastRound]) -> history
     return rounds[number]
 
 
-def _first_difference(before: dict[str, Any], after: dict[str, Any]) -> Difference | None:
+def _faults(path: str, digest: str, places: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """(path, missing or damaged) of each file of an output that no cache holds with the content it is named by."""
+    held = [place / digest[:2] / digest[2:] for place in places]
+    held = [file for file in held if file.is_file()]
+    good = next((file for file in held if history.digest_of(file) == digest.removesuffix(".dir")), None)
+    if good is None:
+        yield path, "damaged" if held else "missing"
+    elif digest.endswith(".dir"):
+        for entry in json.loads(good.read_bytes()):
+            yield from _faults(f"{path}/{entry['relpath']}", entry["md5"], places)
+
+
+def _outputs_of(lock: dict[str, Any]) -> dict[str, str]:
+    """DVC's hash of every output of the round's stages, by path."""
+    return {entry["path"]: entry.get("md5", "") for name in STAGES for entry in lock["stages"][name].get("outs", [])}
+
+
+def _first_difference(before: history.PastRound, after: history.PastRound) -> tuple[str, tuple[str, ...]]:
+    now = _outputs_of(after.lock)
     for name in STAGES:
-        old, new = before["stages"][name], after["stages"][name]
-        outputs = _differing(old.get("outs", []), new.get("outs", []))
+        old = before.lock["stages"][name].get("outs", [])
+        outputs = tuple(entry["path"] for entry in old if now.get(entry["path"]) != entry.get("md5"))
         if outputs:
-            inputs = _differing(old.get("deps", []), new.get("deps", []))
-            changed = [key for key in old.get("params", {}) if old["params"][key] != new.get("params", {}).get(key)]
-            return Difference(name, outputs, (*inputs, *changed))
-    return None
+            return name, outputs
+    return "", ()
 
 
-def _differing(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> tuple[str, ...]:
-    found = {entry["path"]: entry.get("md5") for entry in new}
-    return tuple(entry["path"] for entry in old if found.get(entry["path"]) != entry.get("md5"))
+def _device(past: history.PastRound) -> str:
+    """What train.device asked for."""
+    pinned = past.lock["stages"]["train"].get("params", {}).get(layout.PARAMS, {})
+    return str((pinned.get("train") or {}).get("device", "cpu"))
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more files" if len(paths) > 3 else "")

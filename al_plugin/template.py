@@ -17,6 +17,8 @@ _FOLDER_NOTES = {
     "is refused.\n",
     layout.QUERIES: "Queries handed to people, one file each; files here are never edited or deleted. `al query\n"
     "export FILE` files one, `al query withdraw` marks it as withdrawn.\n",
+    layout.ENVIRONMENTS: "What computed each round: versions, torch build, threads, processor. Written by train, to\n"
+    "be committed; nothing is computed from it. `al replay` names what has changed since.\n",
 }
 
 
@@ -89,6 +91,9 @@ def ignore_lines() -> dict[str, tuple[str, ...]]:
             "data/labels/** -text",
             "data/manifests/** -text",
             "data/queries/** -text",
+            "data/environments/** -text",
+            # Each line stands for itself: those of two branches are all true.
+            "data/environments/*.jsonl merge=union",
             "gx/** -text",
             "pipelines/** -text",
             # Never half of each side: whichever side is kept, `dvc repro` makes it whole.

@@ -2,7 +2,7 @@
 
 from safetensors.numpy import save
 
-from al_plugin import campaign, layout, ranks, store
+from al_plugin import campaign, layout, ranks, store, witness
 from al_plugin.aside import beside_training, devices_at_hand
 from al_plugin.config import Params
 from al_plugin.rounds import seeds
@@ -33,6 +33,7 @@ def train_model(params: Params) -> None:
         store.write_json(layout.TRAIN_METRICS, trained.metrics)
         store.write_bytes(layout.TRAINING_CURVE, store.csv_text(trained.curve))
         store.write_bytes(layout.CONFUSION, store.csv_text(trained.confusion))
+    witness.testify(number, params.train.device)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from al_plugin.errors import CampaignError
 
 _ROLES = ("AUTHOR", "COMMITTER")
 # What a round writes into Git.
-_WRITTEN = (layout.DVC_LOCK, layout.QUERIES)
+_WRITTEN = (layout.DVC_LOCK, layout.QUERIES, layout.ENVIRONMENTS)
 
 
 def identity(author: str | None) -> dict[str, str]:

@@ -22,6 +22,7 @@ COMMANDS = {
     "oracle": "answer the open query from known labels (demos and tests)",
     "demo": "a whole campaign on real data in a fresh folder",
     "replay": "rebuild a past round in a temporary clone and compare every output",
+    "verify": "check that labels are as merged, queries as asked, and no evaluation sample was asked",
     "report": "one HTML page on a round: what was chosen and why, how the model stands",
     "diff": "two rounds: metrics, labels, predictions, query and settings that changed",
     "track": "tell MLflow of rounds it was not told of",

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from al_plugin import history
-from al_plugin.replay import clone_at, pull
+from al_plugin.clones import clone_at, pull
 from al_plugin.stage import load_params
 from al_plugin.tracking import Told, tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("--all", action="store_true", help="every round of this branch, from the DVC cache")
+    parser.add_argument("--all", action="store_true", help="every round of this branch, from the DVC cache or remote")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """Files of a round's run: the round's own, tables that MLflow's pages show, and figures."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,12 +8,13 @@ from pathlib import Path
 import mlflow
 import numpy as np
 
-from al_plugin import layout, store
+from al_plugin import layout, store, witness
 from al_plugin.tracking import tables
 from al_plugin.tracking.record import Record
 
 FORGETTING_TABLE = "dynamics/forgetting.json"
 QUERY_TABLE = "query/query.json"
+ENVIRONMENT = "environment.json"
 _WHOLE = (layout.FORGETTING, layout.QUERY, layout.VALIDATION, layout.PARAMS, layout.DVC_LOCK)
 
 
@@ -42,6 +44,9 @@ def _made(record: Record) -> Iterator[tuple[str, bytes]]:
     head = f"{record.campaign} {record.short}"
     query = tables.query_table(store.read_bytes(record.root / layout.QUERY, "run dvc repro"))
     yield QUERY_TABLE, tables.split_json(query).encode()
+    where = witness.environment_of(record.root, record.number, record.digests)
+    if where is not None:
+        yield ENVIRONMENT, f"{json.dumps(where, indent=1, sort_keys=True, ensure_ascii=False)}\n".encode()
     if record.labels:
         yield "figures/classes.png", figures.class_balance(record.per_class, f"{head}: labels by class")
     if record.epochs:

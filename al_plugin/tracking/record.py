@@ -196,8 +196,9 @@ def _origin(root: Path, content: Mapping[str, str]) -> dict[str, str]:
     commit = _git(root, "rev-parse", "HEAD")
     if commit:
         tags["git.base_commit"] = commit
-        # dvc.lock has just been written; anything else is work that the commit does not have.
-        changed = _git(root, "status", "--porcelain", "--", ":/", f":(exclude){layout.DVC_LOCK}")
+        # These have just been written; anything else is work that the commit does not have.
+        written = (f":(exclude){path}" for path in (layout.DVC_LOCK, layout.ENVIRONMENTS))
+        changed = _git(root, "status", "--porcelain", "--", ":/", *written)
         tags["git.dirty"] = "true" if changed else "false"
     experiment = os.environ.get("DVC_EXP_NAME")
     return tags | ({"dvc.exp_name": experiment} if experiment else {})
