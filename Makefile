@@ -9,6 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 
 ## one active-learning round on the shipped campaign
 round: $(VENV)/.installed
+	@$(BIN)/al repair
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/al status
 
