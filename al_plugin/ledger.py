@@ -125,6 +125,17 @@ def file_query() -> tuple[int, tuple[QueryRow, ...], bool]:
     return number, rows, True
 
 
+def just_filed_query() -> tuple[int, tuple[QueryRow, ...]] | None:
+    """The newest label round and its query, if no other was selected since: its filing may be half done."""
+    number = round_count()
+    filed = Path(layout.LABELS, layout.round_folder(number), layout.ROUND_QUERY)
+    if not filed.is_file() or not Path(layout.QUERY).is_file():
+        return None
+    content = filed.read_bytes()
+    same = content == Path(layout.QUERY).read_bytes()
+    return (number, from_jsonl(content, str(filed))) if same else None
+
+
 def withdraw_query() -> tuple[int, Path]:
     """Set the open query aside, so that the next select chooses anew. Nothing is lost."""
     number = round_count() + 1
