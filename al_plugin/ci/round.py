@@ -71,8 +71,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Summary:
     commands.require_dvc()
     identity = repository.identity(plan.author) if plan.commit or plan.push else {}
     with _alone() as held:
-        mended = repair.mend()  # a runner that keeps its clone may have been killed in an earlier round
-        for line in mended.done if mended else ():
+        for line in repair.mended():  # a runner that keeps its clone may have been killed in an earlier round
             say(line)
         branch = (plan.branch or repository.branch()) if plan.push else ""
         if plan.commit or plan.push:

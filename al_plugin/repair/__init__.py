@@ -40,6 +40,12 @@ def mend(*, deep: bool = False) -> Mended | None:
     return Mended(done, tuple(fault.text for fault in found if fault.mend is None))
 
 
+def mended() -> tuple[str, ...]:
+    """Mend before a command that calls DVC; what was done. What is left to a person that command meets itself."""
+    done = mend()
+    return done.done if done else ()
+
+
 def _half_filed() -> Iterator[Fault]:
     """A label batch whose filing was killed: the files that are there are whole, others may be missing."""
     if not Path(".dvc").is_dir() or commands.git_bytes("rev-parse", "--git-dir") is None:

@@ -22,19 +22,19 @@ sys.path[:0] = [str(Path(__file__).parent)]
 
 from worlds import AL, VERBS, Verb, World, processes_in  # noqa: E402
 
-# Of 200 kills. A stage makes a few dozen changes, so that nearly each instant between two is met.
+# Of 200 kills; none twice. A stage makes a few dozen changes, so that nearly each instant between two is met.
 SHARES = {
-    "query export": 14,
+    "query export": 9,
     "labels add": 23,
     "oracle": 14,
     "merge": 18,
-    "train": 26,
+    "train": 31,
     "score": 21,
-    "select": 14,
+    "select": 12,
     "track": 15,
     "dvc from run-cache": 32,
     "dvc repro": 14,
-    "dvc, any time": 9,
+    "dvc, any time": 11,
 }
 # Files that DVC itself writes in place.
 IN_PLACE = ("dvc.lock", ".dvc/tmp/rwlock")
@@ -67,7 +67,9 @@ def plan(world: World, kills: int, seed: int) -> list[Strike]:
     for name, share in SHARES.items():
         n = max(1, round(share * kills / total))
         strikes += list(_of_verb(world, name, n, rng))
-    return strikes[:kills]
+    strikes = strikes[:kills]
+    rng.shuffle(strikes)  # so that a run that is stopped has met every verb
+    return strikes
 
 
 def _of_verb(world: World, name: str, n: int, rng: random.Random) -> list[Strike]:
@@ -79,11 +81,15 @@ def _of_verb(world: World, name: str, n: int, rng: random.Random) -> list[Strike
     empty = [at for at, (empties, path) in enumerate(events, 1) if empties and path in IN_PLACE]
     if not torn:  # nothing is written in place: any instant
         step = len(events) / n
-        return [Strike(name, "kill", 1 + int(step * i) if n < len(events) else 1 + i % len(events)) for i in range(n)]
+        return [Strike(name, "kill", 1 + int(step * i)) for i in range(n)] if step > 1 else _all(name, len(events))
     some = [Strike(name, "torn", at) for at in rng.sample(torn, min(n // 4, len(torn)))]
     some += [Strike(name, "kill", at) for at in rng.sample(empty, min(n // 4, len(empty)))]
     rest = rng.sample(range(1, len(events) + 1), n - len(some))
     return some + [Strike(name, "kill", at) for at in sorted(rest)]
+
+
+def _all(name: str, changes: int) -> list[Strike]:
+    return [Strike(name, "kill", at) for at in range(1, changes + 1)]
 
 
 def strike(world: World, blow: Strike, folder: Path, seconds: float = 0.0) -> Outcome:
@@ -108,6 +114,14 @@ def strike(world: World, blow: Strike, folder: Path, seconds: float = 0.0) -> Ou
     if not wrong:
         shutil.rmtree(here)
     return Outcome(blow, struck, repaired, tuple(wrong))
+
+
+def _known(log: Path) -> list[Outcome]:
+    """Outcomes of an earlier run in the same folder that was stopped."""
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    return [
+        Outcome(Strike(**row["strike"]), row["struck"], tuple(row["repaired"]), tuple(row["wrong"])) for row in rows
+    ]
 
 
 def _kill_after(world: World, verb: Verb, here: Path, seconds: float) -> bool:
@@ -145,22 +159,25 @@ def main() -> int:
     root = (arguments.folder or Path(tempfile.mkdtemp(prefix="al-faults-"))).resolve()
     world = World(root / "world").build()
     started = time.monotonic()
+    shutil.rmtree(root / "timed", ignore_errors=True)
     world.must(world.copy(VERBS["dvc, any time"], root / "timed"), *VERBS["dvc, any time"].command)
     seconds = time.monotonic() - started
     strikes = [blow for blow in plan(world, arguments.kills, arguments.seed) if arguments.only in (None, blow.verb)]
-    done: list[Outcome] = []
+    log = root / "outcomes.jsonl"
+    done = _known(log)
+    left = [blow for blow in strikes if blow not in {outcome.strike for outcome in done}]
     writing = threading.Lock()
 
     def one(number: int, blow: Strike) -> None:
         outcome = strike(world, blow, root / f"campaign-{number:03d}", seconds)
-        with writing, open(root / "outcomes.jsonl", "a", encoding="utf-8") as log:
+        with writing, open(log, "a", encoding="utf-8") as told:
             done.append(outcome)
-            log.write(json.dumps(asdict(outcome)) + "\n")
+            told.write(json.dumps(asdict(outcome)) + "\n")
             if outcome.wrong or outcome.repaired or not outcome.struck:
                 print(f"{len(done)}/{len(strikes)} {blow} {outcome.repaired} {outcome.wrong}", flush=True)
 
     with ThreadPoolExecutor(arguments.workers) as workers:
-        for future in [workers.submit(one, number, blow) for number, blow in enumerate(strikes)]:
+        for future in [workers.submit(one, number, blow) for number, blow in enumerate(left, len(done))]:
             future.result()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(table(done))

@@ -98,6 +98,24 @@ def test_a_cut_off_pointer_to_labels_is_restored(campaign: Path) -> None:
     assert Path(layout.LABELS_DVC).read_text() == text
 
 
+@pytest.mark.dvc
+def test_labels_under_dvc_are_added_after_a_kill_of_dvc_add(first_round: Path) -> None:
+    """The pointer and DVC's list of readers are cut off; the batch goes in as if nothing had been."""
+    assert al("oracle") == 0
+    commit(first_round, "Label round 1")
+    assert al("labels", "store", "dvc") == 0
+    commit(first_round, "Labels under DVC")
+    turn()
+    assert al("query", "export", "out.csv") == 0
+    answers = filled(Path("out.csv"), Path("answers.csv"), truth)
+    assert al("labels", "add", str(answers)) == 0
+    whole = Path(layout.LABELS_DVC).read_bytes()
+    Path(layout.LABELS_DVC).write_bytes(b"")
+    RWLOCK.write_text("")
+    assert al("labels", "add", str(answers)) == 0
+    assert Path(layout.LABELS_DVC).read_bytes() == whole
+
+
 def test_a_cut_off_rwlock_is_set_aside(locked: Path) -> None:
     RWLOCK.parent.mkdir(parents=True, exist_ok=True)
     RWLOCK.write_text('{"read": {"a": [{"p')

@@ -146,10 +146,10 @@ class World:
         )
         wanted = [stage for stage, _ in _STAGES] if ready else later[1:]
         if wanted:
-            self._give_run_cache(to, wanted)
+            self.give_run_cache(to, wanted)
         return to
 
-    def _give_run_cache(self, to: Path, stages: list[str]) -> None:
+    def give_run_cache(self, to: Path, stages: list[str]) -> None:
         done = self.at("selected") / ".dvc" / "cache"
         lock = read_yaml((self.at("selected") / layout.DVC_LOCK).read_bytes(), layout.DVC_LOCK)["stages"]
         mine = {lock[stage]["cmd"] for stage in stages}
