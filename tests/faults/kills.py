@@ -168,8 +168,10 @@ def main() -> int:
     left = [blow for blow in strikes if blow not in {outcome.strike for outcome in done}]
     writing = threading.Lock()
 
-    def one(number: int, blow: Strike) -> None:
-        outcome = strike(world, blow, root / f"campaign-{number:03d}", seconds)
+    def one(blow: Strike) -> None:
+        folder = root / f"{blow.verb} {blow.kind} {blow.at}".replace(" ", "-")
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped
+        outcome = strike(world, blow, folder, seconds)
         with writing, open(log, "a", encoding="utf-8") as told:
             done.append(outcome)
             told.write(json.dumps(asdict(outcome)) + "\n")
@@ -177,7 +179,7 @@ def main() -> int:
                 print(f"{len(done)}/{len(strikes)} {blow} {outcome.repaired} {outcome.wrong}", flush=True)
 
     with ThreadPoolExecutor(arguments.workers) as workers:
-        for future in [workers.submit(one, number, blow) for number, blow in enumerate(left, len(done))]:
+        for future in [workers.submit(one, blow) for blow in left]:
             future.result()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(table(done))
