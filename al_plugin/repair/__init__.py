@@ -57,4 +57,4 @@ def _half_filed() -> Iterator[Fault]:
             ledger.read_rounds(interrupted=True)
         except AlError:
             return  # more than a killed filing: `al doctor` and the stages say what
-        yield Fault(f"a label batch is half filed ({error.found}): run the same `al labels add` again")
+        yield Fault(f"a label batch is half filed ({error.found}): run the `al labels add` that was stopped again")

@@ -89,7 +89,7 @@ def _count(entries: dict[str, Any]) -> int:
 def _is_dvc(process: int) -> bool:
     """Whether a live process runs DVC; where the system does not tell, whether it is alive."""
     if sys.platform == "linux":
-        return any("dvc" in os.path.basename(word) for word in command_line(process))
+        return any(os.path.basename(word) == "dvc" or "/dvc/" in word for word in command_line(process))
     try:
         os.kill(process, 0)
     except ProcessLookupError:

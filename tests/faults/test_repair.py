@@ -148,6 +148,21 @@ def test_entries_of_a_live_dvc_stay(locked: Path) -> None:
         running.wait()
 
 
+def test_a_live_editor_of_dvc_yaml_is_no_dvc(locked: Path) -> None:
+    """Its process id was a DVC's once; DVC alone would wait for it for ever."""
+    code = "print('up', flush=True); import time; time.sleep(60)"
+    running = subprocess.Popen([sys.executable, "-c", code, "dvc.yaml"], stdout=subprocess.PIPE)
+    try:
+        assert running.stdout
+        running.stdout.readline()
+        busy({"write": {"/y": {"pid": running.pid, "cmd": "dvc repro"}}})
+        assert al("repair") == 0
+        assert json.loads(RWLOCK.read_bytes()) == {}
+    finally:
+        running.kill()
+        running.wait()
+
+
 def test_nothing_is_touched_while_dvc_writes(locked: Path, capsys: pytest.CaptureFixture) -> None:
     """DVC holds its lock while dvc.lock is empty for an instant."""
     import fcntl
@@ -201,7 +216,7 @@ def test_a_half_filed_batch_says_what_to_run(
     manifest.unlink()
     capsys.readouterr()
     assert al("repair") == 1
-    assert "run the same `al labels add` again" in capsys.readouterr().err
+    assert "run the `al labels add` that was stopped again" in capsys.readouterr().err
     assert al("labels", "add", str(answers)) == 0
     assert al("repair") == 0
 
