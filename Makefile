@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 export DVC_NO_ANALYTICS = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 
-.PHONY: round test slow bench oracles bench-peers
+.PHONY: round test slow faults bench oracles bench-peers
 
 ## one active-learning round on the shipped campaign
 round: $(VENV)/.installed
+	@$(BIN)/al repair
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/al status
 
@@ -23,6 +24,11 @@ test: $(VENV)/.installed-test
 ## statistics over many seeds (minutes)
 slow: $(VENV)/.installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m slow
+
+## 200 kills of a small campaign, each beside an undisturbed round (half an hour of CPU)
+faults: $(VENV)/.installed-test
+	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)" $(BIN)/python tests/faults/kills.py --kills 200
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/faults
 
 ## start-up and time of the stages (benchmarks/)
 bench: $(VENV)/.installed

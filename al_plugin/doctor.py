@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from al_plugin import campaign, commands, layout, ledger, store, template
+from al_plugin import campaign, commands, layout, ledger, repair, store, template
 from al_plugin.config import check_version, read_yaml
 from al_plugin.data.expectations import read_suite
 from al_plugin.errors import AlError
+from al_plugin.repair import locks
 from al_plugin.stage import load_params
 
 _PACKAGES = ("dvc", "mlflow", "torch", "pandas", "great-expectations")
@@ -37,6 +38,7 @@ def examine() -> Iterator[Finding]:
     yield from _try("pool", lambda: f"{len(campaign.read_pool(load_params()))} samples")
     yield from _ignore_files()
     yield from _queries()
+    yield from _broken()
     yield from _remote()
 
 
@@ -106,6 +108,16 @@ def _queries() -> Iterator[Finding]:
         yield Finding("ok", f"query {number + 1} is open")
     if len(filed) > 1:
         yield Finding("warning", f"{len(filed)} different queries are open for round {number + 1}: asked as one")
+
+
+def _broken() -> Iterator[Finding]:
+    """What a kill left behind; while DVC is writing, nothing was killed."""
+    with locks.dvc_at_rest() as at_rest:
+        found = list(repair.faults()) if at_rest else []
+    for fault in found:
+        yield Finding("wrong", f"{fault.text}; run `al repair`" if fault.mend else fault.text)
+    if not found:
+        yield Finding("ok", "nothing to repair" if at_rest else "DVC is at work")
 
 
 def _remote() -> Iterator[Finding]:

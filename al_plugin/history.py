@@ -94,17 +94,21 @@ def read_output(past: PastRound, path: str) -> bytes | None:
 def read_folder(past: PastRound, path: str, suffix: str) -> dict[str, bytes] | None:
     """Files of an output folder that end in ``suffix``, by path within it, in order; None if one is not cached."""
     digest = past.outputs().get(path)
-    listing = None if digest is None or not digest.endswith(".dir") else _cached(past, digest)
+    listing = None if digest is None or not digest.endswith(".dir") else folder_listing(past, digest)
     if listing is None:
         return None
-    try:
-        entries = json.loads(listing)
-    except ValueError:
-        return None  # damaged
-    names = {entry["relpath"]: entry["md5"] for entry in entries if entry["relpath"].endswith(suffix)}
-    contents = {name: _cached(past, names[name]) for name in sorted(names)}
+    contents = {name: _cached(past, listing[name]) for name in sorted(listing) if name.endswith(suffix)}
     found = {name: content for name, content in contents.items() if content is not None}
-    return found if len(found) == len(names) else None
+    return found if len(found) == len(contents) else None
+
+
+def folder_listing(past: PastRound, digest: str) -> dict[str, str] | None:
+    """MD5 of every file of an output folder by path within it; None if the list is not cached or damaged."""
+    listing = _cached(past, digest)
+    try:
+        return None if listing is None else {entry["relpath"]: entry["md5"] for entry in json.loads(listing)}
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def listing(past: PastRound, path: str, digest: str) -> dict[str, str] | None:

@@ -43,6 +43,7 @@ SELECT_METRICS = "metrics/select.json"
 
 PRIVATE = ".al"
 TRAININGS = ".al/cache/train"
+SET_ASIDE = ".al/set_aside"
 
 
 def round_folder(number: int) -> str:

@@ -148,6 +148,16 @@ def file_query() -> tuple[int, tuple[QueryRow, ...], bool]:
     return number, rows, True
 
 
+def just_filed_query() -> tuple[int, tuple[QueryRow, ...]] | None:
+    """The newest label round and its query, if no other was selected since: its filing may be half done."""
+    number = round_count()
+    if number == 0 or not Path(layout.QUERY).is_file():
+        return None
+    content = Path(layout.QUERY).read_bytes()
+    taken = Path(layout.LABELS, layout.round_folder(number), layout.round_query(answer_files.content_key(content)))
+    return (number, from_jsonl(content, layout.QUERY)) if taken.is_file() and taken.read_bytes() == content else None
+
+
 def withdraw_query() -> tuple[int, tuple[Path, ...]]:
     """Mark the open query as withdrawn, so that the next select chooses anew; the files of it."""
     number = round_count() + 1

@@ -82,6 +82,7 @@ def ignore_lines() -> dict[str, tuple[str, ...]]:
             "/gx/uncommitted",
             "__pycache__/",
             "*.pyc",
+            ".*.writing",
         ),
         ".dvcignore": (
             *("__pycache__/", "*.pyc", ".ipynb_checkpoints/", ".pytest_cache/", ".DS_Store", ".*.writing"),

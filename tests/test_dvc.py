@@ -224,7 +224,11 @@ def test_a_failing_stage_leaves_git_clean_and_the_next_run_whole(copy: Path) -> 
 
 
 def test_a_killed_repro_is_finished_by_the_next(copy: Path) -> None:
-    """SIGKILL to dvc and its children in the middle of a round; then the same bytes as undisturbed."""
+    """SIGKILL to dvc in the middle of a round; after `al repair` the same bytes as undisturbed.
+
+    DVC empties dvc.lock before it writes it, so a kill there leaves what DVC refuses: without the
+    repair this failed once in a while. tests/faults meets that instant each time.
+    """
     assert al("oracle") == 0
     commit(copy, "Label round 3")
     undisturbed = copy.parent / "undisturbed"
@@ -242,6 +246,7 @@ def test_a_killed_repro_is_finished_by_the_next(copy: Path) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        assert al("repair") == 0
     dvc("repro", "--quiet", "select", cwd=copy)
     assert (copy / layout.DVC_LOCK).read_bytes() == (undisturbed / layout.DVC_LOCK).read_bytes()
 

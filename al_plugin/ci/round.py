@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from al_plugin import campaign, commands, layout, ledger, store, waiting
+from al_plugin import campaign, commands, layout, ledger, repair, store, waiting
 from al_plugin.ci import gates, repository
 from al_plugin.ci.gates import Verdict
 from al_plugin.ci.words import sentence
@@ -70,6 +70,8 @@ def run(plan: Plan, say: Callable[[str], None]) -> Summary:
     commands.require_dvc()
     identity = repository.identity(plan.author) if plan.commit or plan.push else {}
     with _alone() as held:
+        for line in repair.mended():  # a runner that keeps its clone may have been killed in an earlier round
+            say(line)
         branch = (plan.branch or repository.branch()) if plan.push else ""
         if plan.commit or plan.push:
             repository.refuse_changes()

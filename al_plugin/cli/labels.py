@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from al_plugin import layout, ledger
+from al_plugin import layout, ledger, repair
 from al_plugin.intake import Intake, take_in, write_docs
 from al_plugin.stage import load_params
 
@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Add a batch, or move the label rounds."""
+    if ledger.labels_in_dvc():
+        for line in repair.mended():  # what a killed `dvc add` left would stop the next one
+            print(line)
     if arguments.action == "store":
         return _store(arguments.where)
     if arguments.action == "docs":

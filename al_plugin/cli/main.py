@@ -28,6 +28,7 @@ COMMANDS = {
     "track": "tell MLflow of rounds it was not told of",
     "ci": "check label batches and run rounds in continuous integration",
     "check": "run the contract suite on strategies",
+    "repair": "bring the campaign back after a kill or a broken disk; nothing is deleted",
     "doctor": "look for what would go wrong",
 }
 # Commands that need no campaign, and those that work where the person stands.

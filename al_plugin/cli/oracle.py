@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     params = load_params()
     known = _known(Path(arguments.answers or layout.ORACLE))
     with waiting.filing():
-        number, rows, _ = ledger.file_query()
+        number, rows = ledger.just_filed_query() or ledger.file_query()[:2]
     missing = [row.sample_id for row in rows if row.sample_id not in known]
     if missing:
         raise LabelError(f"the oracle does not know {len(missing)} samples, first {', '.join(missing[:3])}")
@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     taken = take_in_sheet(sheet, params)
     for refused in taken.refused:
         raise LabelError(f"sample {refused.sample_id}: {refused.reasons[0]}", change=refused.remedies[0])
-    print(f"answered query {number}: {len(answers)} labels, staged for commit. Next: git commit, then dvc repro")
+    said = f"{len(answers)} labels" if taken.filed else "filed before"
+    print(f"answered query {number}: {said}, staged for commit. Next: git commit, then dvc repro")
     return 0
 
 
