@@ -28,6 +28,7 @@ from behaviour_items.forgetting import forgetting, forgetting_by_sgd
 from behaviour_items.images import Images, load
 from behaviour_items.learned import discriminators, loss_prediction
 from behaviour_items.proxies import proxy
+from behaviour_items.published import forgetting_as_published
 from behaviour_items.rates import learning_rate
 from behaviour_items.speed import dropout_speed
 from behaviour_items.stats import Row, table
@@ -71,6 +72,12 @@ ITEMS = {
     ),
     "forgetting_of_10000_by_sgd": Item(
         forgetting_by_sgd, {**PART, "lr": 0.01}, {**SHORT, "samples": 300, "lr": 0.01}, sets=("mnist",)
+    ),
+    "forgetting_as_published": Item(
+        forgetting_as_published,
+        {"seeds": 5, "epochs": 200, "workers": 2},
+        {"seeds": 2, "epochs": 3, "workers": 1},
+        sets=("mnist",),
     ),
     "committees": Item(committees, FIVE, FIVE, FEW, FEW_DIGITS),
     "loss_prediction": Item(loss_prediction, FIVE, FIVE, FEW, FEW_DIGITS),
