@@ -18,6 +18,7 @@ from al_plugin.data.pool import Pool, column_of_ids, labels_of, pool_of, refuse_
 from al_plugin.data.sets import Evaluation, Inputs, Labeled, Model, Money, Scoreboard
 from al_plugin.errors import DataError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
+from al_plugin.models.task import Start
 from al_plugin.parts import embedded, read_parts
 from al_plugin.signals import SIGNALS
 
@@ -163,14 +164,43 @@ def read_card() -> dict[str, Any]:
 
 def read_weights() -> dict[str, np.ndarray]:
     """The model's tensors by name, empty in round 0."""
+    return _weights(layout.WEIGHTS, _REPRO)
+
+
+def _weights(path: str, change: str) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        weights: dict[str, np.ndarray] = load(store.read_bytes(layout.WEIGHTS, _REPRO))
+        weights: dict[str, np.ndarray] = load(store.read_bytes(path, change))
     except SafetensorError as error:
-        raise DataError(f"{layout.WEIGHTS} is not a safetensors file ({error})", change=_REPRO) from error
+        raise DataError(f"{path} is not a safetensors file ({error})", change=change) from error
     return weights
+
+
+def read_start(asked: Mapping[str, float] | None, classes: tuple[str, ...], number: int) -> Start | None:
+    """The model that the training of round ``number`` starts from, None where it starts afresh.
+
+    DataError where data/start holds none, one of other classes, or one that is not of an earlier round.
+    """
+    if asked is None:
+        return None
+    change = "run al warm-start, or set train.warm_start to null"
+    if not Path(layout.START_CARD).is_file() or not Path(layout.START_WEIGHTS).is_file():
+        raise DataError(f"train.warm_start is set, and {layout.START} holds no model", change=change)
+    card = store.read_json(layout.START_CARD, change)
+    if card["classes"] != list(classes):
+        raise DataError(
+            f"train.warm_start: campaign.classes are {', '.join(classes)}, the model in {layout.START} "
+            f"is of {', '.join(card['classes'])}",
+            change="set train.warm_start to null",
+        )
+    if card["round"] >= number:
+        raise DataError(
+            f"train.warm_start: {layout.START} holds the model of round {card['round']}, and this is round {number}",
+            change="file the answers that make a new round first, or al warm-start --off",
+        )
+    return Start(card["round"], card["network"], _weights(layout.START_WEIGHTS, change), **asked)
 
 
 def read_model() -> Model:

@@ -17,6 +17,8 @@ _FOLDER_NOTES = {
     "is refused.\n",
     layout.QUERIES: "Queries handed to people and not answered yet. `al query export FILE` files one here,\n"
     "`al query withdraw` sets it aside.\n",
+    layout.START: "The model that `train` starts from where params.yaml sets `train.warm_start`; `al warm-start`\n"
+    "copies the current one here and tracks it with DVC, `al warm-start --off` takes it out.\n",
 }
 
 
@@ -25,6 +27,11 @@ def source(name: str) -> Path:
     packaged = Path(str(resources.files(al_plugin))) / "template" / name
     checkout = Path(al_plugin.__file__).parent.parent / name
     return packaged if packaged.exists() else checkout
+
+
+def note(folder: str) -> str:
+    """What a folder's README.md says."""
+    return _FOLDER_NOTES[folder]
 
 
 def files(name: str, classes: tuple[str, ...]) -> dict[str, str]:

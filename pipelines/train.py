@@ -20,8 +20,9 @@ def train_model(params: Params) -> None:
     strategy = registry.load("train", triple.train)
     task = params.train.settings() | {"threads": shared.threads, "seed": seeds.number(shared.seed, number, "train")}
     evaluation, knobs = campaign.read_evaluation(params, pool), params.knobs_of(strategy)
+    start = campaign.read_start(params.train.warm_start, classes, number) if labeled.labels.size else None
     with beside_training(params.train.checkpoint_every) as aside:
-        trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside)
+        trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside, start)
         if not ranks.is_first():
             return
         copies = eval_copies(pool, evaluation, params.data.copy_radius)
