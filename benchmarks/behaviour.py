@@ -33,6 +33,7 @@ from behaviour_items.rates import learning_rate
 from behaviour_items.speed import dropout_speed
 from behaviour_items.stats import Row, table
 from behaviour_items.unlabelled import semi_supervised
+from behaviour_items.warm import warm_start
 
 RESULTS = Path(__file__).parent / "results" / "behaviour.json"
 SETS = ("mnist", "fashion_mnist")
@@ -96,6 +97,12 @@ ITEMS = {
         {"seeds": 5, "rates": [0.005, 0.001]},
         {1000: 4},
         {200: 10},
+        sets=("mnist",),
+    ),
+    "warm_start": Item(
+        warm_start,
+        {"seeds": 5, "step": 100, "rounds": 4, "epochs": 20, "loss": 0.1},
+        {"seeds": 10, "step": 50, "rounds": 6, "epochs": 60, "loss": 0.1},
         sets=("mnist",),
     ),
     "dropout_speed": Item(

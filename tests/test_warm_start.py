@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from campaigns import answer, change, start, turn
-from conftest import al
+from conftest import CLASSES, al
+from safetensors.numpy import save
 
-from al_plugin import commands, layout
+from al_plugin import commands, layout, store
+from al_plugin.campaign import read_start
 from al_plugin.checks.train import _KilledError, _Memory, _task
 from al_plugin.config import read_params
-from al_plugin.errors import ModelError, ParamsError, StrategyError
+from al_plugin.errors import DataError, ModelError, ParamsError, StrategyError
 from al_plugin.models.checkpoint import Checkpoints
 from al_plugin.models.task import Body, Fitted, Start, TrainingTask
 from al_plugin.strategies import registry
@@ -147,6 +149,38 @@ def test_methods_that_do_not_take_it_refuse_it(name: str) -> None:
         read_params(params("{shrink: 0.4, perturb: 0.1}", name))
 
 
+def test_what_data_start_holds_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing, other classes, a file that is no model, a model that is not of an earlier round: a line each."""
+    monkeypatch.chdir(tmp_path)
+    asked = {"shrink": 0.4, "perturb": 0.1}
+    assert read_start(None, CLASSES, 1) is None
+    with pytest.raises(DataError, match="holds no model"):
+        read_start(asked, CLASSES, 1)
+    card = {"classes": list(CLASSES), "round": 1, "network": {"kind": "mlp"}}
+    store.write_json(layout.START_CARD, card)
+    store.write_bytes(layout.START_WEIGHTS, save({"head.bias": np.arange(3.0)}))
+    found = read_start(asked, CLASSES, 2)
+    assert found is not None
+    assert (found.round, found.shrink, found.perturb, list(found.weights)) == (1, 0.4, 0.1, ["head.bias"])
+    with pytest.raises(DataError, match="of round 1, and this is round 1"):
+        read_start(asked, CLASSES, 1)
+    with pytest.raises(DataError, match="are a, b, d, the model in data/start is of a, b, c"):
+        read_start(asked, ("a", "b", "d"), 2)
+    store.write_bytes(layout.START_WEIGHTS, b"no")
+    with pytest.raises(DataError, match="not a safetensors file"):
+        read_start(asked, CLASSES, 2)
+
+
+def test_a_pipeline_that_does_not_watch_data_start_is_told(
+    first_round: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(layout.DVC_YAML)
+    path.write_text(path.read_text().replace(f"      - {layout.START}\n", ""))
+    assert al("warm-start") == 1
+    assert "does not depend on data/start" in capsys.readouterr().err
+    assert not Path(layout.START_WEIGHTS).exists()
+
+
 @pytest.mark.dvc
 def test_a_warm_campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     """Refused without a model; filed, two rounds start from it; replay agrees; off, all is as before."""
@@ -165,7 +199,7 @@ def test_a_warm_campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     commands.dvc("checkout")
     assert al("warm-start") == 0
     assert "data/start holds the model of round 1, and this is round 1" in repro(root)
-    commands.dvc("checkout", "model", "merged", "metrics", "query", "scores")
+    commands.dvc("checkout")
     for number in (2, 3):
         answer(root)
         turn(root)
@@ -178,8 +212,11 @@ def test_a_warm_campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     capsys.readouterr()
     assert al("replay", "3") == 0
     assert "outputs identical" in capsys.readouterr().out
-    change(root, classes='["a", "b", "d"]')
-    assert "is of a, b, c" in repro(root)
+    assert al("warm-start", "--off") == 0
+    assert "set train.warm_start to null" in capsys.readouterr().out
+    assert sorted(path.name for path in Path(layout.START).iterdir()) == ["README.md"]
+    assert commands.git("ls-files", "data/start*") == f"{layout.START}/README.md"
+    assert f"/{layout.START}" not in Path(".gitignore").read_text().splitlines()
 
 
 def repro(root: Path) -> str:
