@@ -77,7 +77,7 @@ ITEMS = {
     "forgetting_as_published": Item(
         forgetting_as_published,
         {"seeds": 5, "epochs": 200, "workers": 2},
-        {"seeds": 2, "epochs": 3, "workers": 1},
+        {"seeds": 2, "epochs": 30, "workers": 2},
         sets=("mnist",),
     ),
     "committees": Item(committees, FIVE, FIVE, FEW, FEW_DIGITS),

@@ -23,7 +23,7 @@ from al_plugin.models.fit import fit, seeded
 from al_plugin.models.forward import forward
 from al_plugin.models.network import settings_of, tensors_of
 from al_plugin.models.recorder import Recorder
-from al_plugin.models.task import TrainingTask
+from al_plugin.models.task import Body, TrainingTask
 
 from .forgetting import stochastic_gradient
 from .images import Images
@@ -97,17 +97,28 @@ def _task(data: Images, epochs: int) -> TrainingTask:
 def forgetting_as_published(
     data: Images, *, seeds: int, epochs: int, workers: int, folder: str | None = None
 ) -> list[Row]:
-    """A row for each number of epochs that all seeds reached; trains seeds that ``folder`` does not hold yet.
+    """A row for each number of epochs that all seeds reached; trains seeds that ``folder`` does not hold whole.
 
     *common* are samples that no seed forgets and each learns, as the paper counts; *Pearson* and *Spearman* are of
     two seeds' counts, a sample never learned counting as ``epochs`` events, means over pairs of seeds.
     """
+    data = data if data.body.shape else enlarged(data)
     kept = Path(folder or gettempdir()) / f"al-forgetting-{data.name}"
     missing = [s for s in range(seeds) if not (kept / f"{s}" / f"epoch_{epochs:03d}.npz").exists()]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         for job in [pool.submit(trained, data, seed, epochs, kept / f"{seed}") for seed in missing]:
             job.result()
     return rows_of(kept, seeds)
+
+
+def enlarged(data: Images) -> Images:
+    """Digits of 8x8 pixels as images of 28x28: every pixel three times, and a border."""
+
+    def large(rows: np.ndarray) -> np.ndarray:
+        images = rows.reshape(-1, 8, 8).repeat(3, axis=1).repeat(3, axis=2)
+        return np.pad(images, ((0, 0), (2, 2), (2, 2))).reshape(len(rows), -1)
+
+    return replace(data, train=large(data.train), test=large(data.test), body=Body("cnn", (1, 28, 28), 1))
 
 
 def rows_of(kept: Path, seeds: int) -> list[Row]:
