@@ -63,6 +63,16 @@ def test_forgetting_as_published_counts_over_all_seeds_and_goes_on_from_its_file
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")} == before
 
 
+def test_shrink_and_perturb_saves_epochs_and_no_accuracy_worth_naming():
+    rows = measured("warm_start", seeds=3, step=50, rounds=3, epochs=25, loss=0.1)
+    by_start = {row["start"]: row for row in rows}
+    fresh, blend = by_start["fresh"], by_start["shrink, perturb (.6, .01)"]
+    assert not any(fresh["accuracy - fresh"])
+    # Six rounds: .30 of the epochs, accuracy +.001 with a standard deviation of .006.
+    assert max(blend["epochs to loss, rounds 2 on"]) < 0.7 * min(fresh["epochs to loss, rounds 2 on"])
+    assert np.mean(blend["accuracy - fresh"]) > -0.03
+
+
 def test_discriminators_tell_seen_from_unseen_classes():
     found = [learned.separation(name, split(DATA, 200, 0), 10, steps) for name, steps in (("vaal", 200), ("mal", 100))]
     for one, least in zip(found, (0.65, 0.8), strict=True):  # measured .77 and .95, standard deviation .01
