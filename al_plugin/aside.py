@@ -1,15 +1,17 @@
-"""What stands beside the training of a campaign: its checkpoints on disk and the line on the terminal."""
+"""What stands beside the training of a campaign: its checkpoints, the line on the terminal, the model to start from."""
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from math import inf
 from pathlib import Path
 
-from al_plugin import __version__, layout, ranks, store
+from al_plugin import __version__, campaign, layout, ranks, store
 from al_plugin.config import Train, read_yaml
+from al_plugin.errors import DataError
+from al_plugin.models.task import Start
 from al_plugin.rounds.task import Aside
 from al_plugin.terminal import progress_line
 
@@ -34,6 +36,31 @@ def beside_training(every: float) -> Iterator[Aside]:
         yield Aside(folder, every if ranks.is_first() else every and inf, code_digest(), progress)
     if ranks.is_first():
         folder.clear()
+
+
+def read_start(asked: Mapping[str, float] | None, classes: tuple[str, ...], number: int) -> Start | None:
+    """The model that the training of round ``number`` starts from, None where it starts afresh.
+
+    DataError where data/start holds none, one of other classes, or one that is not of an earlier round.
+    """
+    if asked is None:
+        return None
+    change = "run al warm-start, or set train.warm_start to null"
+    if not Path(layout.START_CARD).is_file() or not Path(layout.START_WEIGHTS).is_file():
+        raise DataError(f"train.warm_start is set, and {layout.START} holds no model", change=change)
+    card = store.read_json(layout.START_CARD, change)
+    if card["classes"] != list(classes):
+        raise DataError(
+            f"train.warm_start: campaign.classes are {', '.join(classes)}, the model in {layout.START} "
+            f"is of {', '.join(card['classes'])}",
+            change="set train.warm_start to null",
+        )
+    if card["round"] >= number:
+        raise DataError(
+            f"train.warm_start: {layout.START} holds the model of round {card['round']}, and this is round {number}",
+            change="file the answers that make a new round first, or al warm-start --off",
+        )
+    return Start(card["round"], card["network"], campaign.read_weights(layout.START_WEIGHTS, change), **asked)
 
 
 class Folder:

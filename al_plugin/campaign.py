@@ -161,15 +161,15 @@ def read_card() -> dict[str, Any]:
     return store.read_json(layout.CARD, _REPRO)
 
 
-def read_weights() -> dict[str, np.ndarray]:
-    """The model's tensors by name, empty in round 0."""
+def read_weights(path: str = layout.WEIGHTS, change: str = _REPRO) -> dict[str, np.ndarray]:
+    """A model's tensors by name, empty in round 0; ``change`` is the advice where the file is not there."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        weights: dict[str, np.ndarray] = load(store.read_bytes(layout.WEIGHTS, _REPRO))
+        weights: dict[str, np.ndarray] = load(store.read_bytes(path, change))
     except SafetensorError as error:
-        raise DataError(f"{layout.WEIGHTS} is not a safetensors file ({error})", change=_REPRO) from error
+        raise DataError(f"{path} is not a safetensors file ({error})", change=change) from error
     return weights
 
 

@@ -59,7 +59,8 @@ class Train:
     ``network``: auto (cnn for images, mlp otherwise), mlp, linear, cnn, or module:factory of the
     repository; ``augment``: changes of images in training. ``dynamics_every`` 0: never. ``warmup`` and
     ``holdout`` are shares, of the training and of the labelled set; ``clip_norm`` and ``patience``
-    (epochs) 0: off. ``calibrate`` fits a temperature on the held-out samples. ``device``: cpu, cuda, mps
+    (epochs) 0: off. ``warm_start``: shrink and perturb the model in data/start, null: fresh weights.
+    ``calibrate`` fits a temperature on the held-out samples. ``device``: cpu, cuda, mps
     or auto; ``precision``: 32, bf16 or 16. ``checkpoint_every`` seconds, 0: never.
     """
 
@@ -78,6 +79,7 @@ class Train:
     holdout: float = 0.0
     patience: int = 0
     calibrate: bool = False
+    warm_start: Mapping[str, float] | None = None
     device: str = "cpu"
     precision: str = "32"
     devices: int = 1
@@ -85,8 +87,8 @@ class Train:
     knobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def settings(self) -> dict[str, Any]:
-        """What decides the result for every training method, by name."""
-        beside = ("strategy", "checkpoint_every", "knobs")
+        """What decides the result for every training method, by name; the model to start from stands beside it."""
+        beside = ("strategy", "warm_start", "checkpoint_every", "knobs")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in beside}
 
     def needs_fabric(self) -> bool:
@@ -350,6 +352,8 @@ def _section(name: str, kind: type, raw: Any) -> Any:
 def _typed(where: str, value: Any, hint: Any) -> Any:
     if hint == tuple[str, ...]:
         return _class_names(where, value)
+    if hint == Mapping[str, float] | None:
+        return None if value is None else _warm_start(where, value)
     if hint == Mapping[str, float]:
         return _criteria(where, value)
     kinds = [kind for kind in get_args(hint) if kind is not NoneType] if NoneType in get_args(hint) else []
@@ -358,7 +362,10 @@ def _typed(where: str, value: Any, hint: Any) -> Any:
     limit = _LIMITS.get(where)
     if isinstance(limit, registry.OneOf) and type(value) is int:
         value = str(value)  # 32 is a word among others
-    knob = registry.Knob(kinds[0] if kinds else hint, None, limit)
+    return _typed_as(where, value, registry.Knob(kinds[0] if kinds else hint, None, limit))
+
+
+def _typed_as(where: str, value: Any, knob: registry.Knob) -> Any:
     try:
         return registry.check_value(where, value, knob)
     except StrategyError as error:
@@ -375,6 +382,13 @@ def _class_names(where: str, value: Any) -> tuple[str, ...]:
             change=f'labels are strings: quote every class, such as "{str(bare[0]).lower()}"',
         )
     return tuple(value)
+
+
+def _warm_start(where: str, value: Any) -> dict[str, float]:
+    if not isinstance(value, dict) or set(value) != {"shrink", "perturb"}:
+        raise ParamsError(f"params.yaml sets {where} to {value!r}", change="write {shrink: 0.4, perturb: 0.1}, or null")
+    share = registry.Knob(float, None, registry.Range(0, 1))
+    return {name: float(_typed_as(f"{where}.{name}", value[name], share)) for name in ("shrink", "perturb")}
 
 
 def _criteria(where: str, value: Any) -> dict[str, float]:
@@ -439,6 +453,12 @@ def _check_strategies(params: Params) -> None:
     triple = recipes.resolve(params.campaign.recipe, params.overrides(), counts)
     chosen = [registry.load(stage, getattr(triple, stage)) for stage in ("train", "score", "select")]
     recipes.check_pairing(*chosen, fitted=True)
+    if params.train.warm_start is not None and not chosen[0].card.warm:
+        takers = [name for name in registry.names("train") if registry.load("train", name).card.warm]
+        raise StrategyError(
+            f"params.yaml sets train.warm_start, which train strategy {chosen[0].name} does not take",
+            change=f"set it to null, or train.strategy to one of: {', '.join(takers)}",
+        )
 
 
 def _refuse_unknown(where: str, found: Mapping[str, Any], known: tuple[str, ...]) -> None:

@@ -5,8 +5,6 @@ from pathlib import Path
 from al_plugin import commands, layout, ledger, store
 from al_plugin.errors import CampaignError
 
-_IGNORE_LINE = f"/{layout.LABELS}"
-
 
 def to_dvc() -> None:
     """Put data/labels under DVC; manifests stay in Git, so that a clone without them is refused.
@@ -20,10 +18,10 @@ def to_dvc() -> None:
     _refuse_uncommitted()
     commands.git("rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS)
     try:
-        _ignore(present=True)
+        ignore(layout.LABELS, present=True)
         commands.dvc("add", layout.LABELS)  # refuses what Git tracks
     except BaseException:
-        _ignore(present=False)
+        ignore(layout.LABELS, present=False)
         commands.git("reset", "--quiet", "--", layout.LABELS)
         raise
     commands.git("add", "--", layout.LABELS_DVC, ".gitignore")
@@ -33,18 +31,19 @@ def to_git() -> None:
     """Bring data/labels back into Git. Safe to stop and to run again."""
     commands.require_git()
     ledger.read_rounds()
-    _ignore(present=False)
+    ignore(layout.LABELS, present=False)
     commands.git("add", "--", layout.LABELS, ".gitignore")
     Path(layout.LABELS_DVC).unlink(missing_ok=True)
     commands.git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS_DVC)
 
 
-def _ignore(*, present: bool) -> None:
-    """Hold, or do not hold, the line that keeps data/labels out of Git (and DVC from writing its own)."""
+def ignore(folder: str, *, present: bool) -> None:
+    """Hold, or do not hold, the line that keeps a folder out of Git (and DVC from writing its own)."""
+    own = f"/{folder}"
     path = Path(".gitignore")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    kept = [line for line in lines if line != _IGNORE_LINE]
-    store.write_bytes(path, ("\n".join([*kept, _IGNORE_LINE] if present else kept) + "\n").encode())
+    kept = [line for line in lines if line != own]
+    store.write_bytes(path, ("\n".join([*kept, own] if present else kept) + "\n").encode())
 
 
 def _refuse_uncommitted() -> None:

@@ -19,6 +19,8 @@ _FOLDER_NOTES = {
     "export FILE` files one, `al query withdraw` marks it as withdrawn.\n",
     layout.ENVIRONMENTS: "What computed each round: versions, torch build, threads, processor. Written by train, to\n"
     "be committed; nothing is computed from it. `al replay` names what has changed since.\n",
+    layout.START: "The model that `train` starts from where params.yaml sets `train.warm_start`; `al warm-start`\n"
+    "copies the current one here and tracks it with DVC, `al warm-start --off` takes it out.\n",
 }
 
 
@@ -27,6 +29,11 @@ def source(name: str) -> Path:
     packaged = Path(str(resources.files(al_plugin))) / "template" / name
     checkout = Path(al_plugin.__file__).parent.parent / name
     return packaged if packaged.exists() else checkout
+
+
+def note(folder: str) -> str:
+    """What a folder's README.md says."""
+    return _FOLDER_NOTES[folder]
 
 
 def files(name: str, classes: tuple[str, ...]) -> dict[str, str]:

@@ -28,10 +28,12 @@ from behaviour_items.forgetting import forgetting, forgetting_by_sgd
 from behaviour_items.images import Images, load
 from behaviour_items.learned import discriminators, loss_prediction
 from behaviour_items.proxies import proxy
+from behaviour_items.published import forgetting_as_published
 from behaviour_items.rates import learning_rate
 from behaviour_items.speed import dropout_speed
 from behaviour_items.stats import Row, table
 from behaviour_items.unlabelled import semi_supervised
+from behaviour_items.warm import warm_start
 
 RESULTS = Path(__file__).parent / "results" / "behaviour.json"
 SETS = ("mnist", "fashion_mnist")
@@ -72,6 +74,12 @@ ITEMS = {
     "forgetting_of_10000_by_sgd": Item(
         forgetting_by_sgd, {**PART, "lr": 0.01}, {**SHORT, "samples": 300, "lr": 0.01}, sets=("mnist",)
     ),
+    "forgetting_as_published": Item(
+        forgetting_as_published,
+        {"seeds": 5, "epochs": 200, "workers": 2},
+        {"seeds": 2, "epochs": 30, "workers": 2},
+        sets=("mnist",),
+    ),
     "committees": Item(committees, FIVE, FIVE, FEW, FEW_DIGITS),
     "loss_prediction": Item(loss_prediction, FIVE, FIVE, FEW, FEW_DIGITS),
     "discriminators": Item(
@@ -89,6 +97,12 @@ ITEMS = {
         {"seeds": 5, "rates": [0.005, 0.001]},
         {1000: 4},
         {200: 10},
+        sets=("mnist",),
+    ),
+    "warm_start": Item(
+        warm_start,
+        {"seeds": 5, "step": 100, "rounds": 4, "epochs": 20, "loss": 0.1},
+        {"seeds": 10, "step": 50, "rounds": 6, "epochs": 60, "loss": 0.1},
         sets=("mnist",),
     ),
     "dropout_speed": Item(

@@ -3,7 +3,7 @@
 from safetensors.numpy import save
 
 from al_plugin import campaign, layout, ranks, store, witness
-from al_plugin.aside import beside_training, devices_at_hand
+from al_plugin.aside import beside_training, devices_at_hand, read_start
 from al_plugin.config import Params
 from al_plugin.rounds import seeds
 from al_plugin.rounds.copies import eval_copies
@@ -20,8 +20,9 @@ def train_model(params: Params) -> None:
     strategy = registry.load("train", triple.train)
     task = params.train.settings() | {"threads": shared.threads, "seed": seeds.number(shared.seed, number, "train")}
     evaluation, knobs = campaign.read_evaluation(params, pool), params.knobs_of(strategy)
+    start = read_start(params.train.warm_start, classes, number) if labeled.labels.size else None
     with beside_training(params.train.checkpoint_every) as aside:
-        trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside)
+        trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside, start)
         if not ranks.is_first():
             return
         copies = eval_copies(pool, evaluation, params.data.copy_radius)

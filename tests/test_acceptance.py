@@ -11,7 +11,7 @@ SEEDS = range(12)
 @pytest.fixture(scope="module")
 def curves() -> dict[str, list[list[float]]]:
     """Accuracy on digits from 20 shared random labels in steps of 20 to 180, 12 seeds."""
-    return {r: [accuracies(r, s, start=20, n=20, rounds=9) for s in SEEDS] for r in ("margin", "random")}
+    return {r: [accuracies(r, s, start=20, n=20, queries=8) for s in SEEDS] for r in ("margin", "random")}
 
 
 def test_margin_beats_random_on_digits(curves: dict[str, list[list[float]]]) -> None:
@@ -28,7 +28,7 @@ def test_arms_start_from_the_same_model(curves: dict[str, list[list[float]]]) ->
 
 
 def test_the_same_seed_gives_the_same_curve(curves: dict[str, list[list[float]]]) -> None:
-    assert accuracies("margin", 3, start=20, n=20, rounds=9) == curves["margin"][3]
+    assert accuracies("margin", 3, start=20, n=20, queries=8) == curves["margin"][3]
 
 
 @pytest.mark.slow
@@ -36,9 +36,9 @@ def test_typiclust_beats_random_at_cold_start() -> None:
     """The first 20 labels, chosen by TypiClust or at random: 12 paired seeds (Hacohen 2022, sign)."""
     gains = []
     for seed in SEEDS:
-        chosen = accuracies("auto", seed, start=0, n=20, rounds=2)
-        drawn = accuracies("random", seed, start=0, n=20, rounds=2)
-        gains.append(chosen[1] - drawn[1])
+        chosen = accuracies("auto", seed, start=0, n=20, queries=1)
+        drawn = accuracies("random", seed, start=0, n=20, queries=1)
+        gains.append(chosen[0] - drawn[0])
     print(
         f"TypiClust - random, accuracy at 20 labels: {100 * np.mean(gains):.1f} points, {sum(g > 0 for g in gains)}/12"
     )

@@ -13,7 +13,7 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import behaviour
-from behaviour_items import learned
+from behaviour_items import learned, published
 from behaviour_items.forgetting import stochastic_gradient, watched
 from behaviour_items.images import digits, split, task_of
 from behaviour_items.speed import dropout_speed
@@ -45,6 +45,32 @@ def test_predicted_loss_orders_unseen_samples_but_less_well_than_entropy():
     (row,) = measured("loss_prediction", seeds=3, labels=200, epochs=20)
     assert min(row["predicted loss"]) > 0.3  # measured .62, standard deviation .06
     assert max(row["predicted - entropy"]) < -0.1
+
+
+def test_forgetting_as_published_counts_over_all_seeds_and_goes_on_from_its_files(tmp_path):
+    """Samples that no seed forgets are fewer than those of any seed; what is in the folder is not trained again."""
+    few = replace(
+        DATA, train=DATA.train[:200], labels=DATA.labels[:200], test=DATA.test[:50], test_labels=DATA.labels[:50]
+    )
+    settings = {"seeds": 2, "epochs": 10, "workers": 1, "folder": str(tmp_path)}
+    rows = published.forgetting_as_published(few, **settings)
+    assert [row["epochs"] for row in rows] == [1, 2, 5, 10]
+    for row in rows:
+        assert row["common to 2 seeds"] <= min(row["unforgettable, one seed"])
+    assert rows[-1]["common to 2 seeds"] < max(rows[-1]["unforgettable, one seed"])
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")}
+    assert published.forgetting_as_published(few, **settings) == rows
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")} == before
+
+
+def test_shrink_and_perturb_saves_epochs_and_no_accuracy_worth_naming():
+    rows = measured("warm_start", seeds=3, step=50, rounds=3, epochs=25, loss=0.1)
+    by_start = {row["start"]: row for row in rows}
+    fresh, blend = by_start["fresh"], by_start["shrink, perturb (.6, .01)"]
+    assert not any(fresh["accuracy - fresh"])
+    # Six rounds: .30 of the epochs, accuracy +.001 with a standard deviation of .006.
+    assert max(blend["epochs to loss, rounds 2 on"]) < 0.7 * min(fresh["epochs to loss, rounds 2 on"])
+    assert np.mean(blend["accuracy - fresh"]) > -0.03
 
 
 def test_discriminators_tell_seen_from_unseen_classes():

@@ -22,7 +22,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_exist(document: Path) -> None:
     """Every `al WORD` in a document is a command."""
-    for word in re.findall(r"(?:^|[`|\s])al ([a-z]+)\b", document.read_text(), flags=re.MULTILINE):
+    for word in re.findall(r"(?:^|[`|\s])al ([a-z]+(?:-[a-z]+)*)", document.read_text(), flags=re.MULTILINE):
         assert word in COMMANDS, word
 
 

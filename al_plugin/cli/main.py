@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from al_plugin import __version__, layout
 from al_plugin.errors import AlError, CampaignError
@@ -25,6 +26,7 @@ COMMANDS = {
     "verify": "check that labels are as merged, queries as asked, and no evaluation sample was asked",
     "report": "one HTML page on a round: what was chosen and why, how the model stands",
     "diff": "two rounds: metrics, labels, predictions, query and settings that changed",
+    "warm-start": "let the next round's training start from the current model",
     "track": "tell MLflow of rounds it was not told of",
     "ci": "check label batches and run rounds in continuous integration",
     "check": "run the contract suite on strategies",
@@ -45,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, text in COMMANDS.items():
         sub = subparsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         if name in words[:1]:
-            importlib.import_module(f"al_plugin.cli.{name}").add_arguments(sub)
+            _module(name).add_arguments(sub)
     arguments = parser.parse_args(words)
     try:
         root = _campaign_root()
@@ -56,8 +58,7 @@ def main(argv: list[str] | None = None) -> int:
             )
         if root is not None and arguments.command not in _HERE:
             os.chdir(root)
-        module = importlib.import_module(f"al_plugin.cli.{arguments.command}")
-        return int(module.run(arguments))
+        return int(_module(arguments.command).run(arguments))
     except AlError as error:
         print(f"al {arguments.command}: {error}", file=sys.stderr)
         return 1
@@ -69,6 +70,10 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"al_plugin.cli.{command.replace('-', '_')}")
 
 
 def _campaign_root() -> Path | None:

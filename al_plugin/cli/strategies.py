@@ -39,6 +39,8 @@ def _card(strategy: registry.Strategy) -> None:
     print(inspect.getdoc(strategy.function) or "")
     print(f"use: {strategy.card.use}")
     print(f"cost: {strategy.card.cost}")
+    if strategy.card.warm:
+        print("takes: train.warm_start")
     print(f"reference: {strategy.card.reference}")
     print(f"signals: {', '.join(strategy.signals) or 'none'}")
     for name, knob in strategy.knobs.items():

@@ -42,7 +42,7 @@ def independent(task: TrainingTask, members: int, hidden: int, dropout: float, s
         rows = sample(member)
         at = slice(None) if rows is None else torch.from_numpy(rows)
         with seeded(member_seed(task, member)):
-            model = new_network(task, hidden=hidden, dropout=dropout)
+            model = new_network(task, hidden=hidden, dropout=dropout, member=member)
             fit(model, inputs[at], targets[at], settings_of(task))
         weights |= arrays_of(model, f"members.{member}.")
     return _fitted(task, "ensemble", members, weights, seen, hidden=hidden, dropout=dropout)
@@ -55,7 +55,7 @@ def snapshots(task: TrainingTask, members: int, hidden: int, dropout: float) -> 
     ends = sorted({*range(cycle - 1, task.epochs, cycle), task.epochs - 1})
     weights = Gathered()
     with seeded(task.seed):
-        model = new_network(task, hidden=hidden, dropout=dropout)
+        model = new_network(task, hidden=hidden, dropout=dropout, member=-1)
         seen = Recorder(task, lambda: pool_classes(model, task))
 
         def on_epoch(epoch: int, _loss: float) -> None:
@@ -132,7 +132,7 @@ def member_seed(task: TrainingTask, member: int) -> int:
 
 def _first(task: TrainingTask, hidden: int, dropout: float, weights: dict[str, np.ndarray]) -> Recorder:
     with seeded(member_seed(task, 0)):
-        model, seen = recorded_fit(task, hidden=hidden, dropout=dropout)
+        model, seen = recorded_fit(task, hidden=hidden, dropout=dropout, member=0)
     weights |= arrays_of(model, "members.0.")
     return seen
 

@@ -12,20 +12,28 @@ from al_plugin.models.fit import FitSettings, fit
 from al_plugin.models.forward import forward
 from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import Description, TrainingTask
+from al_plugin.models.warm import warm_up
 
 
-def new_network(task: TrainingTask, *, hidden: int, dropout: float) -> Network:
-    """A fresh network of the task's body whose buffers standardise by the pool; draws from torch's generator."""
+def new_network(task: TrainingTask, *, hidden: int, dropout: float, member: int | None = None) -> Network:
+    """A fresh network of the task's body whose buffers standardise by the pool; draws from torch's generator.
+
+    Where the task has a start, it starts from the network there, or from that ``member``.
+    """
     width = task.features.shape[1]
     model = build(task.body, width, task.n_classes, hidden=hidden, dropout=dropout)
     mean, deviation = moments(task.pool_features, task.body.groups or width)
     model.standardise(torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(deviation.astype(np.float32)))
+    if task.start is not None:
+        warm_up(model, task, task.start, member)
     return model
 
 
-def recorded_fit(task: TrainingTask, *, hidden: int, dropout: float) -> tuple[Network, Recorder]:
-    """A fresh network fitted to the task, with its dynamics; call inside ``seeded``."""
-    model = new_network(task, hidden=hidden, dropout=dropout)
+def recorded_fit(
+    task: TrainingTask, *, hidden: int, dropout: float, member: int | None = None
+) -> tuple[Network, Recorder]:
+    """A new network fitted to the task, with its dynamics; call inside ``seeded``."""
+    model = new_network(task, hidden=hidden, dropout=dropout, member=member)
     seen = Recorder(task, lambda: pool_classes(model, task))
     fit(model, *tensors_of(task), settings_of(task), seen=seen)
     return model, seen

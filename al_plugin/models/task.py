@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,20 @@ class Options:
     devices: int = 1
 
 
+@dataclass(frozen=True)
+class Start:
+    """The model of an earlier ``round`` to start from: ``network`` as in its card, ``weights`` by name.
+
+    A network begins at ``shrink`` times its weights plus ``perturb`` times those of a fresh one.
+    """
+
+    round: int
+    network: Mapping[str, Any]
+    weights: Mapping[str, np.ndarray]
+    shrink: float
+    perturb: float
+
+
 # Part of the result is everything but where the training is kept and who looks on.
 _ASIDE = {"result": False}
 
@@ -67,7 +82,7 @@ class TrainingTask:
     (N, width) the whole pool (for standardising, and for its label dispersion every
     ``dynamics_every`` epochs, 0: never). ``round`` counts the rounds of the campaign from 0.
     ``held_features`` (H, width) and ``held_labels`` (H,) are labelled samples to look at and not to
-    train on.
+    train on. Methods marked ``warm`` start from ``start`` where it is given.
     """
 
     features: Floats
@@ -86,6 +101,7 @@ class TrainingTask:
     options: Options = field(default_factory=Options)
     held_features: Floats | None = None
     held_labels: Ints | None = None
+    start: Start | None = None
     checkpoints: Checkpoints | None = field(default=None, metadata=_ASIDE)
     progress: Progress | None = field(default=None, metadata=_ASIDE)
 

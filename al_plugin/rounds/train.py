@@ -1,7 +1,7 @@
 """Train: from the labelled set to weights, a model card, metrics and training dynamics."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from al_plugin.data.sets import Evaluation, Labeled
 from al_plugin.math.dynamics import ForgettingStream
 from al_plugin.math.temperature import tempered
 from al_plugin.models.restore import model_signals
-from al_plugin.models.task import Fitted
+from al_plugin.models.task import Fitted, Start
 from al_plugin.rounds.calibrate import calibrated
 from al_plugin.rounds.evaluate import evaluate
 from al_plugin.rounds.task import Aside, beside, held_out, task_of
@@ -74,20 +74,23 @@ def train(
     knobs: Mapping[str, Any],
     round_number: int,
     aside: Aside | None = None,
+    start: Start | None = None,
 ) -> Trained:
     """Fit the strategy on the labelled samples and measure it on the evaluation set.
 
     ``task`` holds the settings of ``TrainingTask`` beside the data, those of ``Options``, ``network``,
     ``augment``, and ``holdout`` and ``calibrate`` where they are set. Without labels the card says
     ``fitted: false``, weights are empty and metrics null. One class alone cannot be learned, but
-    is fitted all the same: the next query brings others.
+    is fitted all the same: the next query brings others. ``start`` is the earlier model to start from.
     """
     if len(labeled.labels) == 0:
         return _unfitted(classes, strategy, round_number)
     held = held_out(labeled.labels, task.get("holdout", 0.0), task["seed"])
-    wanted = task_of(pool, labeled, held, len(classes), task, round_number)
+    wanted = replace(task_of(pool, labeled, held, len(classes), task, round_number), start=start)
     fitted: Fitted = strategy.function(beside(wanted, aside or Aside(), strategy, knobs), **knobs)
     card = _card(classes, strategy, round_number, fitted=True, network=dict(fitted.network))
+    if start is not None:
+        card["start"] = {"round": start.round, "shrink": start.shrink, "perturb": start.perturb}
     if pool.form is not None:
         card["form"] = to_json(pool.form)
     log_probs, _ = model_signals(card, fitted.weights, evaluation.features)

@@ -73,7 +73,8 @@ class Card:
 
     ``greedy``: the first k picks for n are the picks for k. ``certain``: score of a prediction
     that leaves no doubt is the lowest (uncertainty family). ``provides``: signals that a training
-    method gives. ``expected_failures``: checks it cannot keep, each with the reason.
+    method gives. ``warm``: it takes train.warm_start. ``expected_failures``: checks it cannot keep, each
+    with the reason.
     """
 
     reference: str
@@ -82,6 +83,7 @@ class Card:
     greedy: bool = False
     certain: bool = False
     provides: tuple[str, ...] = ()
+    warm: bool = False
     expected_failures: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -111,10 +113,11 @@ def strategy(
     greedy: bool = False,
     certain: bool = False,
     provides: tuple[str, ...] = (),
+    warm: bool = False,
     expected_failures: Mapping[str, str] | None = None,
 ) -> Callable[[F], F]:
     """Register the function below under ``name``; the function itself stays as it is."""
-    card = Card(reference, cost, use, greedy, certain, provides, dict(expected_failures or {}))
+    card = Card(reference, cost, use, greedy, certain, provides, warm, dict(expected_failures or {}))
 
     def mark(function: F) -> F:
         function.__dict__["__strategy__"] = (name, card)

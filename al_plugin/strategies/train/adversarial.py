@@ -15,6 +15,7 @@ from al_plugin.strategies.train.single import single
     cost="one training, and 3 · steps small steps of an autoencoder and a discriminator",
     use="Samples unlike the labelled ones, whatever the task; on a pool labelled at random no better than random.",
     provides=(*OF_ONE_NETWORK, "discriminator"),
+    warm=True,
 )
 def vaal(
     task: TrainingTask,

@@ -20,6 +20,7 @@ Dropout = Annotated[float, Range(0, 0.95)]
     cost="members trainings",
     use="The best committee where training is cheap.",
     provides=OF_A_COMMITTEE,
+    warm=True,
 )
 def ensemble(task: TrainingTask, *, members: Members = 5, hidden: Hidden = 128, dropout: Dropout = 0.0) -> Fitted:
     """Networks that differ in initial weights and data order; probabilities are averaged, not logits.
@@ -37,6 +38,7 @@ def ensemble(task: TrainingTask, *, members: Members = 5, hidden: Hidden = 128, 
     cost="members trainings",
     use="The committee of suggestive annotation; weak with few labels per class, which a resample may miss.",
     provides=OF_A_COMMITTEE,
+    warm=True,
 )
 def bootstrap_ensemble(
     task: TrainingTask, *, members: Members = 4, hidden: Hidden = 128, dropout: Dropout = 0.0
@@ -60,6 +62,7 @@ def bootstrap_ensemble(
     cost="one training",
     use="A committee for the price of one network; its members are more alike than an ensemble's.",
     provides=OF_A_COMMITTEE,
+    warm=True,
 )
 def snapshot_ensemble(
     task: TrainingTask, *, members: Members = 5, hidden: Hidden = 128, dropout: Dropout = 0.0

@@ -13,6 +13,7 @@ from al_plugin.strategies.train.provided import OF_ONE_NETWORK
     cost="one training, and fine_tune_share of one on labelled and pseudo-labelled samples",
     use="A calibrated network past its first rounds: certain predictions are nearly always right.",
     provides=OF_ONE_NETWORK,
+    warm=True,
 )
 def ceal(
     task: TrainingTask,
@@ -41,6 +42,7 @@ def ceal(
     cost="one training with 2 · ratio further rows per labelled one in each step",
     use="Few labels, a large pool, and features of which noise does not change the class.",
     provides=OF_ONE_NETWORK,
+    warm=True,
 )
 def consistency(
     task: TrainingTask,

@@ -13,6 +13,7 @@ from al_plugin.strategies.train.provided import OF_ONE_NETWORK
     cost="O(epochs · L) steps, and one pass over the pool per recorded epoch",
     use="The default: fast, and what most scores need.",
     provides=OF_ONE_NETWORK,
+    warm=True,
 )
 def single(
     task: TrainingTask,
