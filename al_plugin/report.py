@@ -21,6 +21,7 @@ from al_plugin.page import build
 from al_plugin.page import content as page
 from al_plugin.page.document import MARK, is_page
 from al_plugin.past import Round
+from al_plugin.rounds import drift
 from al_plugin.rounds.explain import explain
 from al_plugin.rounds.select import strategy_of
 from al_plugin.strategies import recipes
@@ -105,6 +106,7 @@ def contents(one: Round, thumb: page.Thumb | None = None) -> page.Content:
         shown=_shown(shown),
         provenance=tuple(_provenance(one)),
         thumb=thumb,
+        drift=drift.said(changed) if (changed := one.metrics[layout.SCORE_METRICS].get("drift")) else "",
     )
 
 

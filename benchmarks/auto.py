@@ -1,6 +1,6 @@
 """Is `auto` no worse than random labels, by more than a point, on seven data sets at three budgets?
 
-    python benchmarks/auto.py --data FOLDER [--only "TREC, low" ...] [--most K] [--jobs 2] [--out FILE]
+    python benchmarks/auto.py --data FOLDER [--only "TREC, low" ...] [--most K] [--jobs 1] [--out FILE]
 
 FOLDER holds the files that kinds.py reads. Every seed draws a pool (3,000; digits 1,198), an evaluation set
 (2,000; digits 599) and, but for the low budget, first labels that both arms share. Tested is "auto is 1 point
@@ -31,7 +31,7 @@ from al_plugin.simulate.plan import Arm, Plan
 from al_plugin.simulate.results import Shared, finished
 from al_plugin.simulate.workers import outcomes
 
-MARGIN, PILOT, LOOKS, RULES = 1.0, 12, 2, 1
+MARGIN, PILOT, LOOKS, RULES = 1.0, 8, 2, 1
 RESULTS = Path(__file__).parent / "results" / "auto.json"
 
 
@@ -123,7 +123,7 @@ def main() -> int:
     parser.add_argument("--data", required=True)
     parser.add_argument("--only", nargs="+", help="cells, or data sets")
     parser.add_argument("--most", type=int, default=100, help="seeds of a cell at most")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
     every = cells(str(Path(asked.data).resolve()))

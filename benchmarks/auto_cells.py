@@ -32,14 +32,15 @@ class Budget:
 
     @property
     def words(self) -> str:
+        """For people."""
         return f"{self.start} to {self.start + self.n * self.rounds} labels by {self.n}"
 
 
-USUAL = {"low": Budget(0, 10, 6), "middle": Budget(50, 25, 8), "high": Budget(300, 100, 6)}
+USUAL = {"low": Budget(0, 10, 6), "middle": Budget(50, 25, 8), "high": Budget(300, 100, 4)}
 # 26 classes, and a pool of 1,198.
 OTHERS = {
-    "Letter": {"low": Budget(0, 26, 6), "middle": Budget(130, 50, 8), "high": Budget(600, 150, 6)},
-    "digits": USUAL | {"high": Budget(200, 80, 5)},
+    "Letter": {"low": Budget(0, 26, 6), "middle": Budget(130, 50, 8), "high": Budget(600, 150, 4)},
+    "digits": USUAL | {"high": Budget(200, 80, 4)},
 }
 SETS = {
     "MNIST": "images (MNIST)",
@@ -62,16 +63,18 @@ class Cell:
 
     @property
     def name(self) -> str:
+        """Data set and level."""
         return f"{self.data}, {self.level}"
 
     @property
     def budget(self) -> Budget:
+        """Its labels."""
         return OTHERS.get(self.data, USUAL)[self.level]
 
 
 def cells(folder: str) -> list[Cell]:
     """All 21."""
-    return [Cell(data, level, folder) for data in SETS for level in USUAL]
+    return [Cell(data, level, folder) for level in USUAL for data in SETS]
 
 
 @cache

@@ -13,7 +13,7 @@ import yaml
 from conftest import al, blobs, commit, stage, turn
 from pinned import CACHE, pin
 
-from al_plugin import history, layout, report, store
+from al_plugin import history, layout, store
 from al_plugin.data.pool import sample_table
 from al_plugin.math.control import Saved
 from al_plugin.stage import load_params
