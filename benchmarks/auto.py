@@ -1,6 +1,7 @@
 """Is `auto` no worse than random labels, by more than a point, on seven data sets at three budgets?
 
     python benchmarks/auto.py --data FOLDER [--only "TREC, low" ...] [--most K] [--jobs 1] [--out FILE]
+                              [--beside RECIPE ...]
 
 FOLDER holds the files that kinds.py reads. Every seed draws a pool (3,000; digits 1,198), an evaluation set
 (2,000; digits 599) and, but for the low budget, first labels that both arms share. Tested is "auto is 1 point
@@ -16,6 +17,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,18 @@ MARGIN, PILOT, LOOKS, RULES = 1.0, 8, 2, 1
 RESULTS = Path(__file__).parent / "results" / "auto.json"
 
 
-def one_seed(cell: Cell, seed: int) -> dict[str, Any]:
-    """Metrics of both arms with one seed."""
-    arms = (Arm("random", "random"), Arm(f"auto {RULES}", "auto"))
+@dataclass(frozen=True)
+class Asked:
+    """A cell and the recipes that are run in it."""
+
+    cell: Cell
+    recipes: tuple[str, ...] = ("random", "auto")
+
+
+def one_seed(asked: Asked, seed: int) -> dict[str, Any]:
+    """Metrics of the arms with one seed."""
+    cell = asked.cell
+    arms = tuple(Arm(f"auto {RULES}" if name == "auto" else name, name) for name in asked.recipes)
     budget = cell.budget
     plan = Plan(arms, 1, budget.start, budget.n, budget.rounds, root=seed)
     done = list(finished(Shared(data_of(cell, seed), params_of(cell), plan), 1))
@@ -47,10 +58,10 @@ def one_seed(cell: Cell, seed: int) -> dict[str, Any]:
     return {one.arm.recipe: one.result for one in done}
 
 
-def runs_of(cell: Cell, seeds: range, jobs: int) -> list[dict[str, Any]]:
-    """Runs of both arms, in the order of seeds."""
+def runs_of(cell: Cell, seeds: range, jobs: int, *recipes: str) -> list[dict[str, Any]]:
+    """Runs of both arms, and of other ``recipes``, in the order of seeds."""
     found: dict[int, dict[str, Any]] = {}
-    for outcome in outcomes(one_seed, cell, seeds, jobs):
+    for outcome in outcomes(one_seed, Asked(cell, ("random", "auto", *recipes)), seeds, jobs):
         if outcome.failure:
             sys.exit(f"auto: {cell.name}, seed {outcome.item} failed: {outcome.failure}")
         found[outcome.item] = outcome.result
@@ -107,8 +118,21 @@ def areas(runs: list[dict[str, Any]], arm: str) -> np.ndarray:
     return found
 
 
-def differences(runs: list[dict[str, Any]]) -> np.ndarray:
-    return areas(runs, "auto") - areas(runs, "random")
+def differences(runs: list[dict[str, Any]], arm: str = "auto") -> np.ndarray:
+    return areas(runs, arm) - areas(runs, "random")
+
+
+def beside(chosen: list[Cell], recipes: list[str], seeds: int, jobs: int) -> int:
+    """Print how other recipes do in the cells: what ``auto`` could have chosen."""
+    for cell in chosen:
+        runs = runs_of(cell, range(seeds), jobs, *recipes)
+        print(f"{cell.name}, {seeds} seeds: random {areas(runs, 'random').mean():.2f}", flush=True)
+        for name in ("auto", *recipes):
+            found = paired(differences(runs, name))
+            assert found.low is not None
+            assert found.high is not None
+            print(f"    {name:20} {found.mean:+6.2f} ({found.low:+.2f} to {found.high:+.2f}), {found.wins}/{seeds}")
+    return 0
 
 
 def verdict(row: dict[str, Any]) -> str:
@@ -125,9 +149,12 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=100, help="seeds of a cell at most")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--beside", nargs="+", metavar="RECIPE", help="show these beside auto instead of the test")
     asked = parser.parse_args()
     every = cells(str(Path(asked.data).resolve()))
     chosen = [cell for cell in every if not asked.only or {cell.name, cell.data} & set(asked.only)]
+    if asked.beside:
+        return beside(chosen, asked.beside, asked.most, asked.jobs)
     rows: dict[str, Any] = {}
     for cell, row in measured(chosen, asked.most, len(every), asked.jobs):
         rows[cell.name] = row

@@ -130,7 +130,8 @@ def _numbers(of: Samples, rows: np.ndarray, classes: tuple[str, ...]) -> np.ndar
 
 
 def params_of(cell: Cell) -> Params:
-    """The defaults, but a perceptron for images too, no recording of dynamics, no random share."""
+    """The defaults, but a perceptron for images and a linear network for texts, no dynamics, no random share."""
+    network = "linear" if SETS[cell.data].startswith("texts") else "mlp"
     quoted = ", ".join(f'"{name}"' for name in classes_of(cell))
     text = f"campaign: {{name: auto, classes: [{quoted}]}}\ndata: {{text_features: {TEXT_FEATURES}}}\n"
-    return read_params((text + "train: {network: mlp, dynamics_every: 0}\nselect: {random_share: 0}\n").encode())
+    return read_params((text + f"train: {{network: {network}, dynamics_every: 0}}\nselect: {{random_share: 0}}\n").encode())

@@ -30,10 +30,8 @@ def stopping(verdict: Mapping[str, Any] | None) -> list[Content]:
         head = ["labels", "expected accuracy", "95 % interval"]
         parts += [tag("h3", "Forecast"), table(head, expected, label="Forecast", numbers=(0, 1, 2))]
     told = [[name, *_estimate(found[key])] for key, name in _ESTIMATES.items() if isinstance(found.get(key), Mapping)]
-    saved = found.get("saved")
-    if isinstance(saved, Mapping):
-        told += [[name, *_estimate(saved.get(key, saved))] for key, name in _SAVED.items() if key in {*saved, "saved"}]
     advice = found.get("advice")
+    told += _saved(found.get("saved"), str(advice or ""))
     if told or (isinstance(advice, str) and advice):
         parts.append(tag("h3", "Does selection pay?"))
     if isinstance(advice, str) and advice:
@@ -41,6 +39,16 @@ def stopping(verdict: Mapping[str, Any] | None) -> list[Content]:
     if told:
         parts.append(table(["what", "value", "95 % interval"], told, label="Beside random", numbers=(1,)))
     return [*parts, *_biased(found.get("biased")), *_unread(found)]
+
+
+def _saved(saved: Any, advice: str) -> list[list[Content]]:
+    """Labels that random drawing needs and labels saved, or why there is no number, unless the advice says it."""
+    if not isinstance(saved, Mapping):
+        return []
+    if "saved" not in saved:
+        why = str(saved.get("refused", ""))
+        return [[_SAVED["saved"], "–", "see the advice" if why and why in advice else why]]
+    return [[name, *_estimate(saved[key])] for key, name in _SAVED.items() if isinstance(saved.get(key), Mapping)]
 
 
 def _biased(biased: Any) -> list[Content]:
