@@ -135,6 +135,14 @@ def beside(chosen: list[Cell], recipes: list[str], seeds: int, jobs: int) -> int
     return 0
 
 
+def corrected(rows: dict[str, Any], tests: int) -> None:
+    """Holm over all cells; those without a result count as if they had said nothing."""
+    p_values = [row["p"] for row in rows.values()] + [1.0] * (tests - len(rows))
+    for row, adjusted in zip(rows.values(), holm(np.array(p_values)), strict=False):
+        row["p_holm"] = float(adjusted)
+        row["verdict"] = verdict(row)
+
+
 def verdict(row: dict[str, Any]) -> str:
     """What the corrected test says of a cell."""
     if row["p_holm"] < 0.05:
@@ -158,21 +166,17 @@ def main() -> int:
     rows: dict[str, Any] = {}
     for cell, row in measured(chosen, asked.most, len(every), asked.jobs):
         rows[cell.name] = row
+        corrected(rows, len(every))
+        if not asked.only:
+            asked.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         width = f"({row['low']:+.2f} to {row['high']:+.2f})"
         print(
             f"{cell.name:22} random {row['random']:6.2f}  auto {row['auto']:6.2f}  {row['difference']:+6.2f} {width:18}"
             f" {row['wins']}/{row['seeds']} seeds of {row['seeds_asked']}, p {row['p']:.2g}",
             flush=True,
         )
-    # Cells that were not asked for count in the correction, as if they had said nothing.
-    p_values = [row["p"] for row in rows.values()] + [1.0] * (len(every) - len(rows))
-    for row, adjusted in zip(rows.values(), holm(np.array(p_values)), strict=False):
-        row["p_holm"] = float(adjusted)
-        row["verdict"] = verdict(row)
     for name, row in rows.items():
         print(f"{name:22} {row['verdict']} (Holm p {row['p_holm']:.2g})")
-    if not asked.only:
-        asked.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return 0 if all(row["p_holm"] < 0.05 for row in rows.values()) else 1
 
 

@@ -36,11 +36,11 @@ class Budget:
         return f"{self.start} to {self.start + self.n * self.rounds} labels by {self.n}"
 
 
-USUAL = {"low": Budget(0, 10, 6), "middle": Budget(50, 25, 8), "high": Budget(300, 100, 4)}
+USUAL = {"low": Budget(0, 10, 6), "middle": Budget(50, 50, 4), "high": Budget(300, 100, 3)}
 # 26 classes, and a pool of 1,198.
 OTHERS = {
-    "Letter": {"low": Budget(0, 26, 6), "middle": Budget(130, 50, 8), "high": Budget(600, 150, 4)},
-    "digits": USUAL | {"high": Budget(200, 80, 4)},
+    "Letter": {"low": Budget(0, 26, 6), "middle": Budget(130, 100, 4), "high": Budget(600, 150, 3)},
+    "digits": USUAL | {"high": Budget(200, 80, 3)},
 }
 SETS = {
     "MNIST": "images (MNIST)",
@@ -134,4 +134,6 @@ def params_of(cell: Cell) -> Params:
     network = "linear" if SETS[cell.data].startswith("texts") else "mlp"
     quoted = ", ".join(f'"{name}"' for name in classes_of(cell))
     text = f"campaign: {{name: auto, classes: [{quoted}]}}\ndata: {{text_features: {TEXT_FEATURES}}}\n"
-    return read_params((text + f"train: {{network: {network}, dynamics_every: 0}}\nselect: {{random_share: 0}}\n").encode())
+    return read_params(
+        (text + f"train: {{network: {network}, dynamics_every: 0}}\nselect: {{random_share: 0}}\n").encode()
+    )
