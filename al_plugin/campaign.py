@@ -146,9 +146,10 @@ def write_eval_copies(copies: dict[str, Any]) -> None:
     store.write_json(layout.EVAL_COPIES, copies)
 
 
-def read_eval_copies() -> set[str]:
-    """Ids of pool samples that the evaluation set holds too."""
-    return set(store.read_json(layout.EVAL_COPIES, _REPRO)["sample_ids"])
+def read_copies() -> tuple[set[str], list[list[str]]]:
+    """Ids of pool samples that the evaluation set holds too, and groups of those that are one another's copies."""
+    found = store.read_json(layout.EVAL_COPIES, _REPRO)
+    return set(found["sample_ids"]), found.get("within", [])
 
 
 def read_round() -> int:

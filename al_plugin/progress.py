@@ -1,6 +1,7 @@
 """Where a campaign stands, read from its files and its history in Git."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Standing:
-    """The state of a campaign and what to do next."""
+    """The state of a campaign and what to do next; ``drift`` of the pool where it has parts to compare."""
 
     round: int
     labels: int | None
@@ -32,6 +33,7 @@ class Standing:
     query: str
     next_step: str
     curve: tuple[Point, ...]
+    drift: Mapping[str, Any] | None = None
 
 
 def standing() -> Standing:
@@ -49,6 +51,7 @@ def standing() -> Standing:
         query=query,
         next_step=next_step,
         curve=learning_curve(),
+        drift=_json(layout.SCORE_METRICS).get("drift"),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from al_plugin import __version__, campaign, history, layout, ledger, past, store
+from al_plugin import __version__, campaign, history, layout, ledger, past, store, verdict
 from al_plugin.axes import Ints
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Model
@@ -21,6 +21,7 @@ from al_plugin.page import build
 from al_plugin.page import content as page
 from al_plugin.page.document import MARK, is_page
 from al_plugin.past import Round
+from al_plugin.rounds import drift
 from al_plugin.rounds.explain import explain
 from al_plugin.rounds.select import strategy_of
 from al_plugin.strategies import recipes
@@ -41,19 +42,20 @@ class Made:
 
 
 def make(
-    number: int | None, *, verdict: Mapping[str, Any] | None = None, thumb: page.Thumb | None = None, key: bool = False
+    number: int | None, *, random_curve: Path | None = None, thumb: page.Thumb | None = None, key: bool = False
 ) -> Made:
     """The page of a round: of the one in the working tree, or of one that a commit holds.
 
-    ``verdict``: criteria, forecast and control, shown as far as they are there and left out where it is of another
-    round; ``thumb`` gives pictures of samples.
+    ``random_curve``: labels and accuracy of random drawing, from which labels saved are told; ``thumb`` gives
+    pictures of samples.
     """
     rounds = history.past_rounds()
     with past.opened(number, rounds) as (found, commit):
         one = past.read(found, commit)
-        content = contents(one, verdict if verdict and verdict.get("round", found) == found else None, thumb)
+        content = contents(one, thumb)
         known = _key(one) if key else ""
-    return Made(found, build(with_history(content, one, rounds)), known)
+    judged = _verdict(one, rounds, random_curve)
+    return Made(found, build(replace(with_history(content, one, rounds), verdict=judged)), known)
 
 
 def default_path(number: int) -> Path:
@@ -67,7 +69,17 @@ def _key(one: Round) -> str:
     return record.read(one.params, Path()).key
 
 
-def contents(one: Round, verdict: Mapping[str, Any] | None = None, thumb: page.Thumb | None = None) -> page.Content:
+def _verdict(one: Round, rounds: Mapping[int, history.PastRound], curve: Path | None) -> Mapping[str, Any] | None:
+    """What the rounds up to this one say, as JSON values; None before a model, or where its dvc.lock is not here."""
+    own = rounds[one.number] if one.commit else history.current_round()
+    if not one.model.card["fitted"] or own is None or own.number != one.number:
+        return None
+    upto = {number: old for number, old in rounds.items() if number < one.number} | {one.number: own}
+    found = verdict.judged(upto, one.params, len(one.evaluation.labels), random_curve=curve)
+    return None if found is None or found.round != one.number else found.document()
+
+
+def contents(one: Round, thumb: page.Thumb | None = None) -> page.Content:
     """What the page of a round shows; the round's files lie in the current folder."""
     asked = store.read_table(layout.ASKED, _REPRO)
     excluded = ledger.excluded(asked, one.labeled.sample_ids, relabel=one.params.select.relabel)
@@ -93,8 +105,8 @@ def contents(one: Round, verdict: Mapping[str, Any] | None = None, thumb: page.T
         forgetting=_forgetting(),
         shown=_shown(shown),
         provenance=tuple(_provenance(one)),
-        verdict=verdict,
         thumb=thumb,
+        drift=drift.said(changed) if (changed := one.metrics[layout.SCORE_METRICS].get("drift")) else "",
     )
 
 

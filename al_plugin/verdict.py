@@ -36,11 +36,30 @@ def verdict(
     if now is not None:
         rounds[now.number] = now
     rounds = {number: replace(past, home=home) for number, past in rounds.items()}
-    facts = _facts(rounds, params)
-    if not facts:
+    found = judged(rounds, params, _evaluation_size(), more=more, random_curve=random_curve)
+    if found is None:
         raise CampaignError(
             "no round can be read from dvc.lock and this machine's DVC cache", change=f"run dvc repro, or {_FETCH}"
         )
+    return found
+
+
+def judged(
+    rounds: Mapping[int, PastRound],
+    params: Params,
+    evaluation: int,
+    *,
+    more: Sequence[int] = (),
+    random_curve: Path | None = None,
+) -> Verdict | None:
+    """The verdict as it was when the last of ``rounds`` was the newest, None where none of them can be read.
+
+    What came after is not looked at: neither answers to its query nor late ones to others. ``evaluation`` is the
+    size of the evaluation set.
+    """
+    facts = _facts(rounds, params)
+    if not facts:
+        return None
     return judge(
         facts,
         Asked(
@@ -49,7 +68,7 @@ def verdict(
             window=params.stop.window,
             min_rounds=params.stop.min_rounds,
             more=tuple(more) or (params.select.n,),
-            evaluation=_evaluation_size(),
+            evaluation=evaluation,
             random_curve=None if random_curve is None else read_curve(random_curve),
         ),
         unread=tuple(sorted(rounds.keys() - {fact.number for fact in facts})),
@@ -87,7 +106,8 @@ def _facts(rounds: Mapping[int, PastRound], params: Params) -> list[Facts]:
         trained = _metrics(past)
         if trained is None:
             continue
-        query = ledger.round_query(number + 1)
+        # The newest round's query has no answer among its own labels, also where one was given since.
+        query = ledger.round_query(number + 1) if number < max(rounds) else ()
         seen = _seen(past, rounds.get(number - 1), query, classes)
         found.append(
             Facts(

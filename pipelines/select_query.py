@@ -23,12 +23,12 @@ def select_query(params: Params) -> None:
     else:
         board, signals = campaign.read_scoreboard()
         taken = store.read_table(layout.ASKED, "run dvc repro")
-        excluded = ledger.excluded(taken, labeled.sample_ids, relabel=params.select.relabel)
-        excluded |= campaign.read_eval_copies()
+        of_eval, alike = campaign.read_copies()
+        excluded = ledger.excluded(taken, labeled.sample_ids, relabel=params.select.relabel) | of_eval
         strategy = registry.load("select", triple.select)
         knobs = params.knobs_of(strategy)
         money = campaign.read_money(board.ids, params.select)
-        selected = select(board, signals, labeled, excluded, strategy, knobs, asked, triple.reason, money)
+        selected = select(board, signals, labeled, excluded, strategy, knobs, asked, triple.reason, money, alike)
         rows = selected.rows
         if selected.warning:
             print(f"select: warning: {selected.warning}", file=sys.stderr)

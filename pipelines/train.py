@@ -6,7 +6,7 @@ from al_plugin import campaign, layout, ranks, store, witness
 from al_plugin.aside import beside_training, devices_at_hand, read_start
 from al_plugin.config import Params
 from al_plugin.rounds import seeds
-from al_plugin.rounds.copies import eval_copies
+from al_plugin.rounds.copies import eval_copies, pool_copies
 from al_plugin.rounds.train import train
 from al_plugin.stage import run
 from al_plugin.strategies import recipes, registry
@@ -25,7 +25,7 @@ def train_model(params: Params) -> None:
         trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside, start)
         if not ranks.is_first():
             return
-        copies = eval_copies(pool, evaluation, params.data.copy_radius)
+        copies = eval_copies(pool, evaluation, params.data.copy_radius) | pool_copies(pool)
         campaign.write_eval_copies(copies)
         store.write_bytes(layout.WEIGHTS, save(dict(trained.weights)))
         store.write_json(layout.CARD, trained.card)

@@ -13,8 +13,11 @@ import yaml
 from conftest import al, blobs, commit, stage, turn
 from pinned import CACHE, pin
 
-from al_plugin import history, layout, report, store
+from al_plugin import history, layout, store
 from al_plugin.data.pool import sample_table
+from al_plugin.math.control import Saved
+from al_plugin.stage import load_params
+from al_plugin.verdict import judged, verdict
 
 
 @pytest.fixture(scope="module")
@@ -204,11 +207,43 @@ def test_texts_in_csv_are_quoted_and_numbers_are_as_before() -> None:
     assert content == b'a,b\n"x,y",0.1\n"q""",1e-07\nplain,3\n'
 
 
-def test_a_verdict_of_another_round_is_left_out(root: Path) -> None:
-    mine = report.make(None, verdict={"round": 2, "decision": {"stop": True, "reason": "enough"}}).page
-    assert b"Stop: " in mine
-    other = report.make(None, verdict={"round": 1, "decision": {"stop": True, "reason": "enough"}}).page
-    assert other == Path("../then-2.html").read_bytes()
+def test_the_page_says_whether_to_go_on(root: Path) -> None:
+    """The numbers of `al verdict`, and why there is no number where there is none."""
+    found = verdict(load_params()).document()
+    text = text_of(Path("../then-2.html").read_bytes())
+    assert f"Go on: {found['decision']['reason']}" in text
+    assert f"stabilising predictions cannot be said {found['criteria'][0]['reason']}" in text
+    (point,) = found["control"]["points"]
+    assert f"random control labels accuracy 95 % interval {point['labels']} {point['value']:.3f}" in text
+    assert found["saved"]["refused"] in text
+    assert f"Advice: {found['advice']}" in text
+    assert "class shares of the labels: what was asked, not what is there" in text
+    assert "Stop or go on" not in Path("../then-0.html").read_text()
+
+
+def test_a_past_page_looks_at_nothing_that_came_later(root: Path) -> None:
+    """The answers to round 1's query are there by now; the control on its page does not count them."""
+    then = text_of(Path("../then-1.html").read_bytes())
+    assert "no random row was answered that its model had predicted" in then
+    rounds = history.past_rounds()
+    upto = {number: rounds[number] for number in (0, 1)}
+    before = judged(upto, load_params(), 30).document()
+    shutil.rmtree(Path(layout.LABELS, "round_0002"))
+    assert judged(upto, load_params(), 30).document() == before
+
+
+def test_labels_saved_are_told_by_a_random_curve(root: Path, capsys: pytest.CaptureFixture) -> None:
+    reached = verdict(load_params()).rounds[-1].accuracy
+    rows = [(n, round(reached - 0.3 * (n / 100.0) ** -0.7 + 0.05, 4)) for n in (30, 60, 90, 120, 150, 180)]
+    Path("random.csv").write_text("labels,accuracy\n" + "".join(f"{n},{max(a, 0.01)}\n" for n, a in rows))
+    assert al("report", "--random-curve", "random.csv") == 0
+    found = verdict(load_params(), random_curve=Path("random.csv"))
+    text = text_of(Path("reports/round_0002.html").read_bytes())
+    assert f"Advice: {found.advice}" in text
+    shown = f"{found.saved.saved.value:,.0f}" if isinstance(found.saved, Saved) else found.saved.refused
+    assert shown in text
+    assert al("report", "--random-curve", "none.csv", "--out", "x.html") == 1
+    assert not Path("x.html").exists()
 
 
 def test_the_page_goes_to_the_run_of_its_round(root: Path, capsys: pytest.CaptureFixture) -> None:

@@ -160,6 +160,14 @@ PAGES = {
             "forecast": [{"labels": 12, "value": 0.6, "low": 0.4, "high": 0.7}],
             "control": [{"labels": 6, "accuracy": 0.4, "low": 0.3, "high": None}],
             "risk": {"refused": "nothing was drawn"},
+            "saved": {
+                "saved": {"value": 90.0, "low": 40.0, "high": 140.0},
+                "random": {"value": 190.0, "low": 140.0, "high": None},
+            },
+            "advice": "selection pays",
+            "biased": {"mean_agreement": "low, since they are hard"},
+            "unread": [1],
+            "rounds": [{"number": 2, "missing": "scores of round 2"}],
         },
         thumb=lambda _: png(np.zeros((4, 4), dtype=np.uint8)),
     ),
@@ -297,6 +305,11 @@ def test_change_and_verdict_are_shown_with_their_intervals() -> None:
     assert "random control" in text
     assert "[0.400, 0.700]" in text
     assert "nothing was drawn" in text
+    assert "labels saved against random drawing90.0[40.0, 140]" in text
+    assert "labels that random drawing needs for this accuracy190at least 140" in text
+    assert "Advice: selection pays" in text
+    assert "low, since they are hard" in text
+    assert "Not read: metrics of round 1 are not in this machine's DVC cache; scores of round 2" in text
 
 
 def test_without_a_verdict_there_is_no_word_of_it() -> None:

@@ -25,6 +25,11 @@ def run(_: argparse.Namespace) -> int:
     if now.accuracy is not None:
         print(f"accuracy  {now.accuracy:.3f} on the evaluation set")
     print(f"query     {now.query}")
+    if now.drift is not None:
+        from al_plugin.rounds import drift
+
+        if drift.differs(now.drift):
+            print(f"drift     {drift.said(now.drift)}")
     if now.curve:
         print("so far")
         print("\n".join(progress.draw(now.curve)))

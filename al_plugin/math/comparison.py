@@ -135,6 +135,23 @@ def equivalent(found: Paired, within: float, alpha: float = 0.05) -> bool:
     return bool(abs(found.mean) + half < within)
 
 
+def noninferior_p(differences: FloatsN, margin: float) -> float:
+    """One-sided p of "the mean of K paired differences is ``-margin`` or less", by a t test.
+
+    Below α: no worse than by ``margin``. 1 where one pair carries no error of its own; differences that
+    are all equal give 0 or 1.
+    """
+    from scipy.special import stdtr
+
+    found = paired(differences)
+    if found.deviation is None:
+        return 1.0
+    if found.deviation == 0:
+        return float(found.mean <= -margin)
+    t = (found.mean + margin) / (found.deviation / np.sqrt(found.pairs))
+    return float(stdtr(found.pairs - 1, -t))
+
+
 def _doubled_ranks(sizes: FloatsN) -> NDArray[np.int64]:
     """Twice the rank of each size, equal ones sharing the mean of theirs: first + last of the tie."""
     ordered = np.sort(sizes)

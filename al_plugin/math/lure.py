@@ -14,6 +14,8 @@ from al_plugin.math.intervals import Estimate, Refused, effective_size, wilson
 
 # Fewest draws from which the spread of the terms is estimated.
 FEWEST = 10
+# Select strategies that draw every candidate with a known chance.
+DRAWS = ("power", "softmax", "softrank", "random")
 
 
 def lure_weights(probabilities: Sequence[float] | FloatsN, population: int) -> FloatsN:

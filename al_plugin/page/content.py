@@ -102,6 +102,7 @@ class Content:
     provenance: Sequence[tuple[str, str]]
     verdict: Mapping[str, Any] | None = None
     thumb: Thumb | None = None
+    drift: str = ""
 
 
 def score_histogram(scores: Floats, query: Sequence[float], bins: int = 40) -> Scores:

@@ -46,6 +46,7 @@ def headline(content: Content) -> Markup:
         "Where the campaign stands",
         tag("dl", shown, class_="facts"),
         tag("p", tag("strong", "Next: "), content.next_step, class_="next"),
+        *([tag("p", tag("strong", "Drift of the pool: "), content.drift)] if content.drift else []),
     )
 
 

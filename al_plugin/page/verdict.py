@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from al_plugin.page.html import Content, table, tag
+from al_plugin.page.html import Content, details, table, tag
 from al_plugin.page.numbers import count, interval, metric, number
 
 Point = tuple[float, float, float | None, float | None]
@@ -14,6 +14,9 @@ _ESTIMATES = {
     "selection_bias": "random rows minus chosen rows",
     "risk": "error on the pool by weighted draws (LURE)",
     "asymptote": "accuracy with labels without end (forecast)",
+}
+_SAVED = {
+    "random": "labels that random drawing needs for this accuracy",
     "saved": "labels saved against random drawing",
 }
 
@@ -26,12 +29,44 @@ def stopping(verdict: Mapping[str, Any] | None) -> list[Content]:
     if expected:
         head = ["labels", "expected accuracy", "95 % interval"]
         parts += [tag("h3", "Forecast"), table(head, expected, label="Forecast", numbers=(0, 1, 2))]
-    told = [[name, *_estimate(found[key])] for key, name in _ESTIMATES.items() if isinstance(found.get(key), Mapping)]
-    if told:
-        head = ["what", "value", "95 % interval"]
-        parts += [tag("h3", "Beside random"), table(head, told, label="Beside random", numbers=(1,))]
+    told: list[list[Content]] = [
+        [name, *_estimate(found[key])] for key, name in _ESTIMATES.items() if isinstance(found.get(key), Mapping)
+    ]
     advice = found.get("advice")
-    return [*parts, tag("p", advice, class_="muted")] if isinstance(advice, str) and advice else parts
+    told += _saved(found.get("saved"), str(advice or ""))
+    if told or (isinstance(advice, str) and advice):
+        parts.append(tag("h3", "Does selection pay?"))
+    if isinstance(advice, str) and advice:
+        parts.append(tag("p", tag("strong", "Advice: "), advice, class_="next"))
+    if told:
+        parts.append(table(["what", "value", "95 % interval"], told, label="Beside random", numbers=(1,)))
+    return [*parts, *_biased(found.get("biased")), *_unread(found)]
+
+
+def _saved(saved: Any, advice: str) -> list[list[Content]]:
+    """Labels that random drawing needs and labels saved, or why there is no number, unless the advice says it."""
+    if not isinstance(saved, Mapping):
+        return []
+    if "saved" not in saved:
+        why = str(saved.get("refused", ""))
+        return [[_SAVED["saved"], "–", "see the advice" if why and why in advice else why]]
+    return [[name, *_estimate(saved[key])] for key, name in _SAVED.items() if isinstance(saved.get(key), Mapping)]
+
+
+def _biased(biased: Any) -> list[Content]:
+    """Which numbers of a campaign selection bends."""
+    rows = [[str(name).replace("_", " "), str(how)] for name, how in biased.items()] if biased else []
+    if not rows:
+        return []
+    shown = table(["number", "why it is biased by selection"], rows, label="Numbers that selection bends")
+    return [details("Numbers that selection bends", shown)]
+
+
+def _unread(found: Mapping[str, Any]) -> list[Content]:
+    """Rounds that could not be looked at."""
+    unread = [f"metrics of round {number} are not in this machine's DVC cache" for number in found.get("unread") or ()]
+    unread += [str(row["missing"]) for row in _rows(found.get("rounds")) if row.get("missing")]
+    return [tag("p", f"Not read: {'; '.join(unread)}.", class_="muted")] if unread else []
 
 
 def forecast_points(verdict: Mapping[str, Any] | None) -> list[Point]:

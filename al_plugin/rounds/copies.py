@@ -1,4 +1,6 @@
-"""Samples of the pool that the evaluation set holds too: never queried, since training on them would flatter."""
+"""Copies: pool samples that the evaluation set holds too are never queried, since training on them would flatter;
+of those that are one another's copies a query asks for one.
+"""
 
 from typing import Any
 
@@ -6,6 +8,7 @@ import numpy as np
 
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Evaluation
+from al_plugin.math.distinct import copy_groups
 from al_plugin.math.moments import moments
 from al_plugin.math.near_copies import near_copies
 
@@ -25,3 +28,12 @@ def eval_copies(pool: Pool, evaluation: Evaluation, radius: float) -> dict[str, 
     near = np.flatnonzero(near_copies(pool.features, evaluation.features, deviation, radius))
     kept_back = [str(sample) for sample in pool.ids[near]] if len(near) <= MOST * len(pool) else []
     return {"schema": "eval_copies/1", "radius": radius, "found": len(near), "sample_ids": kept_back}
+
+
+def pool_copies(pool: Pool) -> dict[str, list[list[str]]]:
+    """Ids of pool samples with equal features, by group, as ``within``; nothing where there are none."""
+    groups = copy_groups(pool.features)
+    found: dict[int, list[str]] = {}
+    for position in np.flatnonzero(groups >= 0):
+        found.setdefault(int(groups[position]), []).append(str(pool.ids[position]))
+    return {"within": list(found.values())} if found else {}

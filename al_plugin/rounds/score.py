@@ -12,6 +12,7 @@ from al_plugin.data.arrow import null_column, number_column, string_column
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Inputs, Model
 from al_plugin.errors import SignalError
+from al_plugin.rounds.drift import drift
 from al_plugin.rounds.provide import Posterior, Sampling, provide
 from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
 from al_plugin.strategies.registry import Strategy
@@ -79,7 +80,7 @@ def score(
         tables=_tables(pool, values, log_probs, model.card["classes"]),
         signals=_by_part(pool, {name: signal for name, signal in stored.items() if _along(name) is not None}),
         shared={name: signal for name, signal in stored.items() if _along(name) is None},
-        metrics=_metrics(values, log_probs, model.card["round"]),
+        metrics=_metrics(values, log_probs, model.card["round"]) | drift(pool, sampling.seed),
         histogram=_histogram(values),
     )
 

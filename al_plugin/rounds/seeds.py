@@ -13,6 +13,7 @@ _PURPOSES = (
     "output_deviations",
     "dropped_labels",
     "word_gradients",
+    "drift",
 )
 
 

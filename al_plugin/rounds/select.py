@@ -11,7 +11,7 @@ from al_plugin.axes import Floats, Ints
 from al_plugin.data.queries import QueryRow, query_ids
 from al_plugin.data.sets import Labeled, Money, Scoreboard
 from al_plugin.errors import DataError, StrategyError
-from al_plugin.math import costs
+from al_plugin.math import costs, lure
 from al_plugin.math.sampling import best_first, id_hashes, keyed_order, mixed_keys, spread
 from al_plugin.rounds import seeds
 from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
@@ -49,6 +49,7 @@ def select(
     asked: Asked,
     why: str,
     money: Money | None = None,
+    alike: Sequence[Sequence[str]] = (),
 ) -> Selected:
     """Choose ``asked.n`` candidates: a uniform random share first, the strategy's picks from the rest.
 
@@ -56,6 +57,8 @@ def select(
     ``excluded`` ids that may not be asked (labelled, pending). Candidates are put in an order keyed
     by seed, round and id, so that neither row order nor part layout matters. With ``money`` the random
     share is drawn and paid first, whatever it costs, and the strategy's picks are bought with the rest.
+    ``alike`` are groups of ids with equal features: the strategy is shown one candidate of each, and none whose
+    copy was drawn, as long as that leaves it enough. Strategies that draw by known chances are shown all.
     """
     hashes = id_hashes(board.ids)
     keys = mixed_keys(hashes, seeds.number(asked.seed, asked.round, "order"))
@@ -69,6 +72,8 @@ def select(
     n_random = round(asked.random_share * n)
     drawn = _random_share(len(candidates), n_random, asked)
     rest = np.delete(candidates, drawn)
+    if alike and strategy.name not in lure.DRAWS:
+        rest = _one_of_each(board, rest, candidates[drawn], alike, n - n_random)
     at_hand = dict(signals) | {"labels": labeled.labels}
     if board.scores is not None:
         at_hand["scores"] = board.scores
@@ -187,6 +192,19 @@ def _candidates(board: Scoreboard, excluded: Collection[str], keys: np.ndarray) 
 def _random_share(total: int, n_random: int, asked: Asked) -> Ints:
     rng = seeds.generator(asked.seed, asked.round, "random_share")
     return rng.permutation(total)[:n_random]
+
+
+def _one_of_each(board: Scoreboard, rest: Ints, drawn: Ints, alike: Sequence[Sequence[str]], n: int) -> Ints:
+    """``rest`` without second copies and copies of ``drawn``, in the same order; with the first where n needs them."""
+    group_of = {sample_id: group for group, ids in enumerate(alike) for sample_id in ids}
+    groups = np.array([group_of.get(board.ids[at], -1) for at in (*drawn, *rest)], dtype=np.int64)
+    first = np.zeros(len(groups), dtype=np.bool_)
+    first[np.unique(groups, return_index=True)[1]] = True
+    kept = ((groups < 0) | first)[len(drawn) :]
+    missing = n - int(kept.sum())
+    if missing > 0:
+        kept[np.flatnonzero(~kept)[:missing]] = True
+    return rest[kept]
 
 
 def _after_random(cost: float, budget: float) -> float:

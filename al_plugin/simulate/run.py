@@ -1,6 +1,6 @@
 """One simulated campaign: an arm with one seed, from the first labels to the last budget."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +14,7 @@ from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Inputs, Labeled, Model, Scoreboard
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
 from al_plugin.rounds import seeds
+from al_plugin.rounds.copies import pool_copies
 from al_plugin.rounds.provide import Sampling
 from al_plugin.rounds.score import Scored, score
 from al_plugin.rounds.select import Asked, select
@@ -33,6 +34,7 @@ def run(data: Data, params: Params, plan: Plan, arm: Arm, number: int) -> dict[s
     pool, truth, evaluation = data.split(own.split)
     labeled = first_labels(pool, truth, plan, own.start).tolist()
     digest = sha256()
+    alike = pool_copies(pool).get("within", [])
     curve: dict[str, list[Any]] = {name: [] for name in ("labels", *MEASURED)}
     first = 1 if plan.start else 0
     for round_number in range(first, first + plan.rounds + 1):
@@ -53,7 +55,7 @@ def run(data: Data, params: Params, plan: Plan, arm: Arm, number: int) -> dict[s
                 curve[name].append(trained.metrics["eval"][name])
         if len(labeled) == plan.end:
             break
-        picks = _picked(pool, known, trained, strategies, params, plan, own, round_number)
+        picks = _picked(pool, known, trained, strategies, params, plan, own, round_number, alike)
         digest.update("\0".join(picks).encode() + b"\1")
         labeled += pool.positions(picks).tolist()
     return {"schema": SCHEMA, "arm": arm.name, "seed": number, "picks": digest.hexdigest(), **curve}
@@ -80,6 +82,7 @@ def _picked(
     plan: Plan,
     own: Seeds,
     round_number: int,
+    alike: Sequence[Sequence[str]],
 ) -> list[str]:
     """Sample ids of the next query, in order."""
     _, by_score, by_select = strategies
@@ -102,6 +105,7 @@ def _picked(
         params.knobs_of(by_select),
         Asked(plan.n, params.select.random_share, 1, round_number, own.strategy),
         "",
+        alike=alike,
     )
     return [row.sample_id for row in chosen.rows]
 

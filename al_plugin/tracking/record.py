@@ -102,7 +102,13 @@ def read(params: Params, root: Path, home: Path | None = None) -> Record:
             **numbers(calibrated),
             **numbers({"unseen_classes": unseen, **{name: trained.get(name) for name in _TRAINED}, **asked}),
         },
-        score_metrics=numbers({**scored.get("score", {}), "mean_confidence": scored.get("mean_confidence")}),
+        score_metrics=numbers(
+            {
+                **scored.get("score", {}),
+                "mean_confidence": scored.get("mean_confidence"),
+                **{f"drift_{name}": scored.get("drift", {}).get(name) for name in ("coefficient", "p")},
+            }
+        ),
         campaign_metrics={
             **measured,
             **{name: counted[name] for name in _CURVE if name in counted},
