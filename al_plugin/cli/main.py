@@ -27,6 +27,7 @@ COMMANDS = {
     "track": "tell MLflow of rounds it was not told of",
     "ci": "check label batches and run rounds in continuous integration",
     "check": "run the contract suite on strategies",
+    "upgrade": "move the campaign to the version of al_plugin that is installed",
     "doctor": "look for what would go wrong",
 }
 # Commands that need no campaign, and those that work where the person stands.
