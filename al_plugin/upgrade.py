@@ -21,12 +21,11 @@ def upgrade() -> list[str]:
     texts[layout.DVC_YAML] = template.pipeline(template.source(layout.DVC_YAML).read_text("utf-8"))
     texts[layout.PARAMS] = moved(Path(layout.PARAMS).read_text("utf-8"))
     read_params(texts[layout.PARAMS].encode())  # what renaming cannot mend is refused before anything is written
-    written = (*texts, *template.ignore_lines())
-    changed = commands.git("status", "--porcelain", "--untracked-files=no", "--", *written)
-    if changed:
-        paths = ", ".join(line.split(maxsplit=1)[1] for line in changed.splitlines()[:3])
-        raise CampaignError(f"{paths} has changes that are not committed", change="commit them, then run al upgrade")
     found = [path for path, text in texts.items() if _text(path) != text]
+    changed = commands.git("status", "--porcelain", "--", *found).splitlines() if found else []
+    if changed:
+        paths = ", ".join(line.split(maxsplit=1)[1] for line in changed[:3])
+        raise CampaignError(f"{paths} has changes that are not committed", change="commit them, then run al upgrade")
     for path in found:
         Path(path).write_text(texts[path], encoding="utf-8", newline="\n")
     return found + template.complete_ignore_files(Path())

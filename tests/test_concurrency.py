@@ -398,6 +398,7 @@ def test_a_batch_added_while_labels_are_merged_is_merged_by_the_next_repro(first
     slow("merge_labels.py", "    rounds = ledger.read_rounds()\n")
     running = start(*dvc)
     wait_for("reached", running)
+    assert f"(process {running.pid})" in waiting.dvc_reader(), "as DVC notes it, until it has hashed what was read"
     adding = start(*AL, "labels", "add", str(fill(Path("out.csv"), Path("bob.csv"), truth, "bob")))
     said = adding.communicate()[1]
     assert adding.returncode == 0, said

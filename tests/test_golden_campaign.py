@@ -125,8 +125,9 @@ def test_it_replays_through_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.chdir(root)
     shutil.rmtree(".dvc")
     commands.dvc("init", "--quiet")
-    commands.git("add", "--force", layout.POOL, layout.EVAL, ".dvc")
-    commands.git(*IDENTITY, "commit", "--quiet", "--message", "With the pool")
+    commands.git("add", ".dvc")
+    commands.git("add", "--force", layout.POOL, layout.EVAL)
+    commands.git(*IDENTITY, "commit", "--quiet", "--amend", "--no-edit")
     history.cache_folder.cache_clear()
     assert list(history.past_rounds()) == [2]
     same = not lacking(HOME / __version__)
@@ -282,13 +283,17 @@ def test_every_output_says_its_form(golden: Path) -> None:
         elif path.suffix == ".jsonl":
             said = json.loads(path.read_text().splitlines()[0])["schema"]
         elif path.suffix == ".safetensors":
-            said = json.loads(path.read_bytes()[8 : 8 + path.read_bytes()[0]])["__metadata__"]["al.schema"]
+            said = header(path.read_bytes())["__metadata__"]["al.schema"]
         else:
             assert path.suffix in (".csv", ".npy", "")
             continue
         if not said or said != schemas.schema(said.partition("/")[0]):
             silent.append(str(path))
     assert silent == []
+
+
+def header(content: bytes) -> dict:
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
 
 
 def lock(kept: Path) -> dict:
