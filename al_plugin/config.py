@@ -332,7 +332,7 @@ def check_version(params: Params) -> None:
 
 def newer(version: str, than: str) -> bool:
     """Whether a version of the package is later than another, by its numbers."""
-    numbers = [[int(number) for number in re.findall(r"\d+", one)] for one in (version, than)]
+    numbers = [[int(number) for number in re.findall(r"\d{1,9}", one)] for one in (version, than)]
     return numbers[0] > numbers[1]
 
 

@@ -43,7 +43,8 @@ def refuse_newer(said: object, where: str) -> None:
     """
     name, _, number = said.partition("/") if isinstance(said, str) else ("", "", "")
     newest = _NEWEST.get(name)
-    if newest is not None and number.isascii() and number.isdigit() and int(number) > newest:
+    # Longer numbers than Python turns into one are newer, too.
+    if newest is not None and number.isascii() and number.isdigit() and int(number[:9]) > newest:
         raise DataError(
             f"{where} was written by a newer al_plugin ({said}), this one reads up to {schema(name)}",
             change="upgrade: pip install --upgrade al-plugin",
