@@ -1,5 +1,6 @@
 """Inputs of the stages, read from the files of a campaign."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from al_plugin.data.sets import Evaluation, Inputs, Labeled, Model, Money, Score
 from al_plugin.errors import DataError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
 from al_plugin.parts import embedded, read_parts
+from al_plugin.schemas import refuse_newer
 from al_plugin.signals import SIGNALS
 
 _ADD_POOL = "put parquet files with sample_id and features into data/pool and track them: dvc add data/pool"
@@ -167,10 +169,13 @@ def read_weights(path: str = layout.WEIGHTS, change: str = _REPRO) -> dict[str, 
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    content = store.read_bytes(path, change)
     try:
-        weights: dict[str, np.ndarray] = load(store.read_bytes(path, change))
+        weights: dict[str, np.ndarray] = load(content)
     except SafetensorError as error:
         raise DataError(f"{path} is not a safetensors file ({error})", change=change) from error
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    refuse_newer(header.get("__metadata__", {}).get("al.schema"), path)
     return weights
 
 

@@ -245,6 +245,10 @@ _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
 }
 
 
+# Keys that had another name in an earlier version, as ``section.key`` with their new names. None so far.
+RENAMED: dict[str, str] = {}
+
+
 class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses a key twice and reads 1e-3 as a number, as DVC does."""
 
@@ -321,10 +325,17 @@ def check_version(params: Params) -> None:
     """ParamsError if the campaign is computed with another version of the plugin than this one."""
     asked = params.campaign.plugin_version
     if asked and asked != __version__:
+        move = "" if newer(asked, __version__) else f", or move the campaign to {__version__}: al upgrade"
         raise ParamsError(
             f"campaign.plugin_version asks for al-plugin {asked}, found {__version__}",
-            change=f"pip install al-plugin=={asked}, or set it to {__version__} and recompute the round",
+            change=f"pip install al-plugin=={asked}{move}",
         )
+
+
+def newer(version: str, than: str) -> bool:
+    """Whether a version of the package is later than another, by its numbers."""
+    numbers = [[int(number) for number in re.findall(r"\d{1,9}", one)] for one in (version, than)]
+    return numbers[0] > numbers[1]
 
 
 def _section(name: str, kind: type, raw: Any) -> Any:
@@ -463,6 +474,9 @@ def _check_strategies(params: Params) -> None:
 
 def _refuse_unknown(where: str, found: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for key in found:
+        new = RENAMED.get(f"{where.removeprefix('params.yaml').removeprefix(': ')}.{key}".removeprefix("."))
+        if key not in known and new:
+            raise ParamsError(f"{where} has the key {key!r}, which is {new} now", change="al upgrade renames it")
         if key not in known:
             raise ParamsError(
                 f"{where} has an unknown key {key!r}{near(key, known)}", change=f"known: {', '.join(known)}"

@@ -19,6 +19,7 @@ from al_plugin.data.label_round import (
 )
 from al_plugin.data.queries import QueryRow, from_jsonl
 from al_plugin.errors import LabelError
+from al_plugin.schemas import refuse_newer, schema
 
 _PULL_GIT = "git pull (or git checkout) the label rounds"
 _PULL_DVC = "dvc pull data/labels.dvc"
@@ -100,9 +101,7 @@ def filed_queries(number: int) -> list[Path]:
 
     There is one, or none; two where two clones handed out different ones before they were merged.
     """
-    folder, name = Path(layout.QUERIES), layout.round_folder(number)
-    paths = sorted([*folder.glob(f"{name}-*.jsonl"), *folder.glob(f"{name}.jsonl")])
-    return [path for path in paths if not _withdrawn(path).is_file()]
+    return _filed().get(number, [])
 
 
 def open_query(number: int) -> tuple[QueryRow, ...] | None:
@@ -203,8 +202,11 @@ def excluded(asked: pa.Table, labeled: Iterable[str], *, relabel: bool = False) 
 def queries_by_round(rounds: Iterable[LabelRound]) -> dict[int, tuple[QueryRow, ...]]:
     """The query of every label round with what was handed out for it elsewhere, and the open one if it is filed."""
     queries = {label_round.number: label_round.query for label_round in rounds}
-    for number in range(1, len(queries) + 2):
-        filed = [(path, path.read_bytes()) for path in filed_queries(number) if not _is_taken(number, path)]
+    last = len(queries) + 1
+    for number, paths in _filed().items():
+        if number > last:
+            continue  # of a round that this clone has not reached
+        filed = [(path, path.read_bytes()) for path in paths if not _is_taken(number, path)]
         known = {row.query_id for row in queries.get(number, ())}
         rows = tuple(row for row in _together(filed) if row.query_id not in known)
         if rows:
@@ -258,7 +260,8 @@ def _write(filing: Filing) -> None:
     if filing.path.exists() and filing.path.read_bytes() != filing.content:
         raise LabelError(f"{filing.path} exists already with other content", change="run `al doctor`")
     manifest = {
-        "schema": "manifest/1",
+        "schema": schema("manifest"),
+        "content": schema("query" if _is_query(filing.name) else "answers"),
         "file": filing.name,
         "rows": filing.rows,
         "sha256": answer_files.digest(filing.content),
@@ -296,6 +299,17 @@ def _is_taken(number: int, path: Path) -> bool:
     return any(one.manifest.is_file() and one.path.is_file() and one.path.read_bytes() == content for one in filings)
 
 
+def _filed() -> dict[int, list[Path]]:
+    """Files of the queries that were handed out and not withdrawn, by round, in name order."""
+    aside = {path.stem for path in Path(layout.WITHDRAWN).glob("*.txt")}
+    found: dict[int, list[Path]] = {}
+    for path in sorted(Path(layout.QUERIES).glob("round_*.jsonl")):
+        number = path.stem.removeprefix("round_").partition("-")[0]
+        if number.isascii() and number.isdigit() and path.stem not in aside:
+            found.setdefault(int(number), []).append(path)
+    return found
+
+
 def _withdrawn(path: Path) -> Path:
     """The mark that a filed query was withdrawn."""
     return Path(layout.WITHDRAWN, f"{path.stem}.txt")
@@ -312,6 +326,7 @@ def _manifest(path: Path) -> dict[str, Any]:
     manifest = store.read_json(path, "restore it with git checkout")
     if not isinstance(manifest.get("file"), str) or not isinstance(manifest.get("sha256"), str):
         raise LabelError(f"{path} is not a manifest", change="restore it with git checkout")
+    refuse_newer(manifest.get("content"), str(path.name))
     return manifest
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from al_plugin import history, layout, ledger
 from al_plugin.errors import AlError
+from al_plugin.schemas import refuse_newer
 
 
 @dataclass(frozen=True)
@@ -102,4 +103,6 @@ def _json(path: str) -> dict[str, Any]:
         value = json.loads(Path(path).read_bytes())
     except (OSError, ValueError):
         return {}
-    return value if isinstance(value, dict) else {}
+    found = value if isinstance(value, dict) else {}
+    refuse_newer(found.get("schema"), path)
+    return found

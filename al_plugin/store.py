@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from al_plugin.axes import Floats
 from al_plugin.errors import DataError
+from al_plugin.schemas import refuse_newer
 
 _TEMPORARY = ".writing"
 
@@ -62,6 +63,7 @@ def read_json(path: str | Path, made_by: str) -> dict[str, Any]:
         raise DataError(f"{path} is not JSON ({error})", change=made_by) from error
     if not isinstance(value, dict):
         raise DataError(f"{path} is not a JSON object", change=made_by)
+    refuse_newer(value.get("schema"), str(path))
     return value
 
 
@@ -75,9 +77,11 @@ def read_table(path: str | Path, made_by: str, *, columns: list[str] | None = No
     """A parquet file, or DataError."""
     try:
         # Not pq.read_table: it imports pyarrow.dataset and pandas, a fifth of a second per stage.
-        return pq.ParquetFile(pa.py_buffer(read_bytes(path, made_by))).read(columns=columns)
+        table = pq.ParquetFile(pa.py_buffer(read_bytes(path, made_by))).read(columns=columns)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise DataError(f"{path} is not a readable parquet file ({error})", change=made_by) from error
+    refuse_newer((table.schema.metadata or {}).get(b"al.schema", b"").decode(errors="replace"), str(path))
+    return table
 
 
 def read_parts(folder: str | Path, made_by: str) -> dict[str, pa.Table]:

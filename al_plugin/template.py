@@ -127,10 +127,12 @@ def write(root: Path, name: str, classes: tuple[str, ...]) -> list[str]:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8", newline="\n")
         written.append(path)
-    for path, lines in ignore_lines().items():
-        if _append(root / path, lines):
-            written.append(path)
-    return written
+    return written + complete_ignore_files(root)
+
+
+def complete_ignore_files(root: Path) -> list[str]:
+    """Add the lines that ignore and attribute files lack; the paths that changed."""
+    return [path for path, lines in ignore_lines().items() if _append(root / path, lines)]
 
 
 def _append(path: Path, lines: tuple[str, ...]) -> bool:

@@ -17,6 +17,7 @@ from al_plugin.errors import DataError
 from al_plugin.history import PastRound
 from al_plugin.math import lure, ridge, stopping
 from al_plugin.rounds.select import strategy_of
+from al_plugin.schemas import refuse_newer
 
 # A companion's posterior is a square of this.
 _WIDEST = 2048
@@ -89,12 +90,14 @@ def columns(content: bytes | None, names: Sequence[str]) -> list[list[Any]] | No
 
 def _table(content: bytes, names: list[str] | None = None) -> pa.Table:
     try:
-        return pq.ParquetFile(pa.py_buffer(content)).read(columns=names)
+        table = pq.ParquetFile(pa.py_buffer(content)).read(columns=names)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(
             f"a table in this machine's DVC cache is damaged ({error})",
             change="delete it there and run dvc fetch --all-commits",
         ) from error
+    refuse_newer((table.schema.metadata or {}).get(b"al.schema", b"").decode(errors="replace"), "a past round's table")
+    return table
 
 
 def _scores(past: PastRound) -> pa.Table | None:

@@ -8,6 +8,7 @@ from al_plugin.config import Params
 from al_plugin.rounds import seeds
 from al_plugin.rounds.copies import eval_copies, pool_copies
 from al_plugin.rounds.train import train
+from al_plugin.schemas import schema
 from al_plugin.stage import run
 from al_plugin.strategies import recipes, registry
 
@@ -27,7 +28,7 @@ def train_model(params: Params) -> None:
             return
         copies = eval_copies(pool, evaluation, params.data.copy_radius) | pool_copies(pool)
         campaign.write_eval_copies(copies)
-        store.write_bytes(layout.WEIGHTS, save(dict(trained.weights)))
+        store.write_bytes(layout.WEIGHTS, save(dict(trained.weights), {"al.schema": schema("weights")}))
         store.write_json(layout.CARD, trained.card)
         store.write_table(layout.FORGETTING, trained.forgetting)
         store.write_table(layout.POOL_DYNAMICS, trained.dynamics)

@@ -373,12 +373,13 @@ def test_markers_of_a_merge_are_one_line(
 # --- with DVC --------------------------------------------------------------------------------
 
 
-def slow(script: str, after: str) -> None:
-    """Let a stage script say that it is there, and take its time."""
+def held_up(script: str, after: str) -> None:
+    """Let a stage script say that it is there, and go on when it is told."""
     path = Path("pipelines", script)
     text = path.read_text()
     assert text.count(after) == 1
-    pause = "    import time; open('reached', 'w').close(); time.sleep(3)\n"
+    pause = "    import time, pathlib; pathlib.Path('reached').touch()\n"
+    pause += "    while not pathlib.Path('go').exists(): time.sleep(0.05)\n"
     path.write_text(text.replace(after, after + pause))
 
 
@@ -395,13 +396,15 @@ def test_a_batch_added_while_labels_are_merged_is_merged_by_the_next_repro(first
     assert al("query", "export", "out.csv") == 0
     assert al("labels", "add", str(fill(Path("out.csv"), Path("ann.csv"), truth))) == 0
     commit(first_round, "Round 1")
-    slow("merge_labels.py", "    rounds = ledger.read_rounds()\n")
+    held_up("merge_labels.py", "    rounds = ledger.read_rounds()\n")
     running = start(*dvc)
     wait_for("reached", running)
+    assert f"(process {running.pid})" in waiting.dvc_reader(), "as DVC notes it, until it has hashed what was read"
     adding = start(*AL, "labels", "add", str(fill(Path("out.csv"), Path("bob.csv"), truth, "bob")))
-    said = adding.communicate()[1]
-    assert adding.returncode == 0, said
-    assert "waiting for" in said
+    first_words = adding.stderr.readline()  # nothing, where it is through
+    Path("go").touch()
+    assert adding.wait() == 0
+    assert first_words.startswith("waiting for")
     assert running.wait() == 0
     assert json.loads(Path(layout.LABEL_METRICS).read_text())["votes"] == 12
     assert history.pinned_manifests() != history.present_manifests()
@@ -414,7 +417,7 @@ def test_a_batch_added_while_labels_are_merged_is_merged_by_the_next_repro(first
 def test_two_repros_at_once(first_round: Path) -> None:
     """The second is refused by DVC, which names the first; afterwards the round is as one alone would leave it."""
     dvc = (sys.executable, "-m", "dvc", "repro", "merge-labels")
-    slow("merge_labels.py", "    rounds = ledger.read_rounds()\n")
+    held_up("merge_labels.py", "    rounds = ledger.read_rounds()\n")
     one = start(*dvc)
     wait_for("reached", one)
     two = start(*dvc)
@@ -422,8 +425,39 @@ def test_two_repros_at_once(first_round: Path) -> None:
     assert two.returncode != 0
     assert "is busy" in said
     assert str(one.pid) in said
+    Path("go").touch()
     assert one.wait() == 0
     lock, merged = Path(layout.DVC_LOCK).read_bytes(), Path(layout.LABELED).read_bytes()
     undisturbed = start(*dvc, "--force", "--no-run-cache")
     assert undisturbed.wait() == 0
     assert (Path(layout.DVC_LOCK).read_bytes(), Path(layout.LABELED).read_bytes()) == (lock, merged)
+
+
+@pytest.mark.dvc
+def test_two_clones_with_labels_under_dvc(clones, tmp_path: Path) -> None:
+    """One pointer file, merged by DVC's driver: batch 1 of one annotator in both clones is two files here, too."""
+    dvc = (sys.executable, "-m", "dvc")
+    clones("one")
+    rows = rows_of(fill(Path("out.csv"), Path("all.csv"), truth))
+    commands.dvc("remote", "add", "--default", "--quiet", "store", str(tmp_path / "store"))
+    assert al("labels", "add", sheet("first.csv", rows[:2])) == 0
+    commit(Path(), "First")
+    assert al("labels", "store", "dvc") == 0
+    commands.dvc("push", "--quiet", layout.LABELS_DVC)
+    push("Under DVC")
+    clones("two")
+    pull()
+    commands.dvc("pull", "--quiet", layout.LABELS_DVC)
+    driver = "git-hook merge-driver --ancestor %O --our %A --their %B"
+    commands.git("config", "merge.dvc.driver", f"{dvc[0]} -m dvc {driver}")
+    for name, some in (("one", rows[2:7]), ("two", rows[6:12])):
+        clones(name)
+        assert al("labels", "add", sheet("more.csv", some)) == 0
+        commands.dvc("push", "--quiet", layout.LABELS_DVC)
+        if name == "one":
+            push("One")
+    pull()
+    commands.dvc("pull", "--quiet", layout.LABELS_DVC)
+    (label_round,) = ledger.read_rounds()
+    assert [file.batch for file in label_round.files] == [1, 2, 2]
+    assert len(labeled()) == 12

@@ -31,6 +31,7 @@ COMMANDS = {
     "ci": "check label batches and run rounds in continuous integration",
     "check": "run the contract suite on strategies",
     "repair": "bring the campaign back after a kill or a broken disk; nothing is deleted",
+    "upgrade": "move the campaign to the version of al_plugin that is installed",
     "doctor": "look for what would go wrong",
 }
 # Commands that need no campaign, and those that work where the person stands.

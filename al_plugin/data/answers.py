@@ -9,7 +9,6 @@ from hashlib import blake2b, sha256
 
 from al_plugin.errors import LabelError
 
-SCHEMA = "answers/1"
 STATUSES = ("labelled", "skipped", "empty")
 REQUIRED = ("query_id", "sample_id", "label")
 _DELIMITERS = ",;\t"

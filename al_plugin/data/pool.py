@@ -11,8 +11,9 @@ from al_plugin.axes import Floats, Ints
 from al_plugin.data.arrow import column_of, number_column, string_column, strings
 from al_plugin.data.forms.form import Form, Part, Settings, encode, fit
 from al_plugin.errors import DataError
+from al_plugin.schemas import schema
 
-SCHEMA = "pool/1"
+SCHEMA = schema("pool")
 
 
 @dataclass(frozen=True)

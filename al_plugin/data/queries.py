@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
 
 from al_plugin.errors import LabelError
+from al_plugin.schemas import refuse_newer, schema
 
-SCHEMA = "query/1"
+SCHEMA = schema("query")
 KINDS = ("query", "random", "gold", "relabel")
 
 
@@ -66,6 +67,7 @@ def from_jsonl(content: bytes, where: str) -> tuple[QueryRow, ...]:
             row = QueryRow(**{key: value for key, value in values.items() if key in known})
         except (ValueError, TypeError, AttributeError) as error:
             raise LabelError(f"{where} line {number} is not a query row ({error})") from error
+        refuse_newer(row.schema, f"{where} line {number}")
         if row.schema.partition("/")[0] != "query":
             raise LabelError(f"{where} line {number} has schema {row.schema!r}, not {SCHEMA}")
         rows.append(row)

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from al_plugin.schemas import schema
+
 # Arrays by name, and JSON values beside them.
 State = dict[str, Any]
 
@@ -118,20 +120,21 @@ def packed(state: State) -> bytes:
 
     arrays = {name: np.asarray(value, order="C") for name, value in state.items() if isinstance(value, np.ndarray)}
     rest = {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
-    content: bytes = save(arrays, {"json": json.dumps(rest)})
+    content: bytes = save(arrays, {"json": json.dumps({"schema": schema("checkpoint"), "state": rest})})
     return content
 
 
 def unpacked(content: bytes) -> State | None:
-    """The state of a file, or None where it is not whole: the fit then starts anew."""
+    """The state of a file, or None where it is not whole or has another form: the fit then starts anew."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
         arrays = {name: np.array(array) for name, array in load(content).items()}
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        return {**arrays, **json.loads(header["__metadata__"]["json"])}
-    except (SafetensorError, ValueError, KeyError):
+        kept = json.loads(header["__metadata__"]["json"])
+        return {**arrays, **kept["state"]} if kept["schema"] == schema("checkpoint") else None
+    except (SafetensorError, ValueError, KeyError, TypeError):
         return None
 
 

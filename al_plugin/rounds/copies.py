@@ -11,6 +11,7 @@ from al_plugin.data.sets import Evaluation
 from al_plugin.math.distinct import copy_groups
 from al_plugin.math.moments import moments
 from al_plugin.math.near_copies import near_copies
+from al_plugin.schemas import schema
 
 # A larger share of the pool is no accident: samples of such data (a few categories) are alike by nature.
 MOST = 0.1
@@ -27,7 +28,7 @@ def eval_copies(pool: Pool, evaluation: Evaluation, radius: float) -> dict[str, 
     deviation = moments(pool.features, pool.groups)[1] if radius else np.ones(pool.features.shape[1])
     near = np.flatnonzero(near_copies(pool.features, evaluation.features, deviation, radius))
     kept_back = [str(sample) for sample in pool.ids[near]] if len(near) <= MOST * len(pool) else []
-    return {"schema": "eval_copies/1", "radius": radius, "found": len(near), "sample_ids": kept_back}
+    return {"schema": schema("eval_copies"), "radius": radius, "found": len(near), "sample_ids": kept_back}
 
 
 def pool_copies(pool: Pool) -> dict[str, list[list[str]]]:

@@ -13,6 +13,7 @@ from al_plugin.data.answers import STATUSES, Answer
 from al_plugin.data.expectations import Outcome
 from al_plugin.data.label_round import AnswerFile, Key, LabelRound
 from al_plugin.data.queries import QueryRow
+from al_plugin.schemas import schema
 
 TOO_FAST_S = 1.0
 Stems = Mapping[tuple[int, str], Sequence[str]]
@@ -128,7 +129,7 @@ def report(table: Mapping[str, Sequence[Any]], results: Sequence[Outcome]) -> di
     files, rows = table.get("file", ()), table.get("row", ())
     refused = refusals(results)
     return {
-        "schema": "validation/1",
+        "schema": schema("validation"),
         "answers": len(rows),
         "refused": len(refused),
         "warnings": sum(1 for r in results if r.severity != "critical" and not r.success),

@@ -8,8 +8,9 @@ from al_plugin.math import control, forecast, stopping
 from al_plugin.math.control import Counted, Saved
 from al_plugin.math.intervals import Estimate, Refused
 from al_plugin.math.stopping import Decision, State
+from al_plugin.schemas import schema
 
-SCHEMA = "verdict/1"
+SCHEMA = schema("verdict")
 Answer = Estimate | Refused
 
 # Numbers a campaign shows that selection bends, and how.

@@ -13,6 +13,7 @@ from al_plugin.data.expectations import Outcome
 from al_plugin.data.label_round import AnswerFile, LabelRound
 from al_plugin.errors import StrategyError
 from al_plugin.rounds import gate
+from al_plugin.schemas import schema
 from al_plugin.signals import read_only
 from al_plugin.strategies.registry import Strategy
 
@@ -25,7 +26,7 @@ VOTES = pa.schema(
         ("round", pa.int32()),
         ("file", pa.string()),
     ],
-    metadata={"al.schema": "votes/1"},
+    metadata={"al.schema": schema("votes")},
 )
 LABELED = pa.schema(
     [
@@ -36,7 +37,7 @@ LABELED = pa.schema(
         ("round", pa.int32()),
         ("sources", pa.list_(pa.string())),
     ],
-    metadata={"al.schema": "labeled/1"},
+    metadata={"al.schema": schema("labeled")},
 )
 ASKED = pa.schema(
     [
@@ -46,7 +47,7 @@ ASKED = pa.schema(
         ("kind", pa.string()),
         ("status", pa.string()),
     ],
-    metadata={"al.schema": "asked/1"},
+    metadata={"al.schema": schema("asked")},
 )
 QUARANTINE = pa.schema(
     [
@@ -56,7 +57,7 @@ QUARANTINE = pa.schema(
         ("rules", pa.list_(pa.string())),
         ("reasons", pa.list_(pa.string())),
     ],
-    metadata={"al.schema": "quarantine/1"},
+    metadata={"al.schema": schema("quarantine")},
 )
 
 
@@ -111,6 +112,7 @@ def merge(
     counts = Counter(labeled.column("label").to_pylist())
     agreement = labeled.column("agreement").to_pylist()
     metrics = {
+        "schema": schema("label_metrics"),
         "round": len(rounds),
         "labels": labeled.num_rows,
         "votes": len(votes),

@@ -14,6 +14,7 @@ from al_plugin.data.sets import Inputs, Model
 from al_plugin.errors import SignalError
 from al_plugin.rounds.drift import drift
 from al_plugin.rounds.provide import Posterior, Sampling, provide
+from al_plugin.schemas import schema
 from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
 from al_plugin.strategies.registry import Strategy
 
@@ -24,7 +25,7 @@ SCORES = pa.schema(
         ("predicted", pa.string()),
         ("confidence", pa.float32()),
     ],
-    metadata={"al.schema": "scores/1"},
+    metadata={"al.schema": schema("scores")},
 )
 
 
@@ -236,4 +237,4 @@ def _metrics(values: Floats | None, log_probs: Floats | None, round_number: int)
         )
         summary["mean"] = float(finite.mean())
     confidence = None if log_probs is None else float(np.exp(log_probs.max(axis=1)).mean())
-    return {"round": round_number, "score": summary, "mean_confidence": confidence}
+    return {"schema": schema("score_metrics"), "round": round_number, "score": summary, "mean_confidence": confidence}

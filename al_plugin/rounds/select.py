@@ -14,6 +14,7 @@ from al_plugin.errors import DataError, StrategyError
 from al_plugin.math import costs, lure
 from al_plugin.math.sampling import best_first, id_hashes, keyed_order, mixed_keys, spread
 from al_plugin.rounds import seeds
+from al_plugin.schemas import schema
 from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
 from al_plugin.strategies.registry import Noted, Strategy
 
@@ -106,6 +107,7 @@ def summary(rows: Sequence[QueryRow], round_number: int) -> dict[str, Any]:
     """
     scores = [row.score for row in rows if row.score is not None and row.kind == "query"]
     return {
+        "schema": schema("select_metrics"),
         "round": round_number,
         "query_round": round_number + 1,
         "queried": len(rows),

@@ -19,6 +19,7 @@ from al_plugin.models.task import Fitted, Start
 from al_plugin.rounds.calibrate import calibrated
 from al_plugin.rounds.evaluate import evaluate
 from al_plugin.rounds.task import Aside, beside, held_out, task_of
+from al_plugin.schemas import schema
 from al_plugin.strategies.registry import Strategy
 
 FORGETTING = pa.schema(
@@ -31,7 +32,7 @@ FORGETTING = pa.schema(
         ("never_learned", pa.bool_()),
         ("unforgettable", pa.bool_()),
     ],
-    metadata={"al.schema": "forgetting/1"},
+    metadata={"al.schema": schema("forgetting")},
 )
 # Columns named like a signal are that signal, null where the training method does not give it.
 POOL_DYNAMICS = pa.schema(
@@ -44,7 +45,7 @@ POOL_DYNAMICS = pa.schema(
         ("predicted_loss", pa.float64()),
         ("discriminator", pa.float64()),
     ],
-    metadata={"al.schema": "pool_dynamics/1"},
+    metadata={"al.schema": schema("pool_dynamics")},
 )
 
 
@@ -95,6 +96,7 @@ def train(
         card["form"] = to_json(pool.form)
     log_probs, _ = model_signals(card, fitted.weights, evaluation.features)
     metrics: dict[str, Any] = {
+        "schema": schema("train_metrics"),
         "round": round_number,
         "labels": len(labeled.labels),
         "eval": evaluate(log_probs, evaluation.labels),
@@ -141,7 +143,7 @@ def _card(
     classes: tuple[str, ...], strategy: Strategy, round_number: int, *, fitted: bool, network: dict[str, Any]
 ) -> dict[str, Any]:
     return {
-        "schema": "card/1",
+        "schema": schema("card"),
         "fitted": fitted,
         "round": round_number,
         "strategy": strategy.name,
@@ -154,6 +156,7 @@ def _card(
 def _unfitted(classes: tuple[str, ...], strategy: Strategy, round_number: int) -> Trained:
     names = ("accuracy", "balanced_accuracy", "nll", "ece")
     metrics = {
+        "schema": schema("train_metrics"),
         "round": round_number,
         "labels": 0,
         "eval": dict.fromkeys(names),

@@ -10,9 +10,10 @@ import numpy as np
 from al_plugin.axes import Floats, FloatsN, Ints
 from al_plugin.math.comparison import Paired, deviation_interval, equivalent, holm, paired, seeds_needed
 from al_plugin.math.learning_curve import area_under, censored_median, labels_to_target, mean_band
+from al_plugin.schemas import schema
 from al_plugin.simulate.plan import REFERENCE
 
-SCHEMA = "simulation/1"
+SCHEMA = schema("simulation")
 ALPHA = 0.05
 # Below this many seeds even the order of methods is chance (Werner et al. 2024).
 FEWEST_SEEDS = 5

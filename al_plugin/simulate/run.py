@@ -19,11 +19,12 @@ from al_plugin.rounds.provide import Sampling
 from al_plugin.rounds.score import Scored, score
 from al_plugin.rounds.select import Asked, select
 from al_plugin.rounds.train import Trained, train
+from al_plugin.schemas import schema
 from al_plugin.simulate.data import Data
 from al_plugin.simulate.plan import Arm, Plan, Seeds, seeds_of
 from al_plugin.strategies.registry import Strategy
 
-SCHEMA = "simulated_run/1"
+SCHEMA = schema("simulated_run")
 MEASURED = ("accuracy", "balanced_accuracy", "nll", "ece")
 _OF_TRAINING = ("pool_dispersion", "pool_flips")
 

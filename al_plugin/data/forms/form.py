@@ -10,10 +10,11 @@ import numpy as np
 from al_plugin.data.forms import image, table, text, vector
 from al_plugin.data.forms.part import Form, Part, Settings
 from al_plugin.errors import DataError
+from al_plugin.schemas import refuse_newer, schema
 
 __all__ = ["Form", "Part", "Settings", "encode", "fit", "from_json", "kind_of", "to_json"]
 
-SCHEMA = "form/1"
+SCHEMA = schema("form")
 KINDS = ("vector", "text", "table", "image")
 # Columns that are never features of a table; pandas keeps its index under the second pattern.
 RESERVED = frozenset(
@@ -84,6 +85,7 @@ def to_json(form: Form) -> dict[str, Any]:
 
 def from_json(document: Mapping[str, Any]) -> Form:
     """The form that `to_json` wrote, or DataError."""
+    refuse_newer(document.get("schema"), "the model card")
     try:
         known = document["schema"] == SCHEMA and document["kind"] in KINDS
         form = Form(document["kind"], tuple(document["shape"]), document["groups"], document["details"])
