@@ -41,9 +41,9 @@ class Check:
 def verify(params: Params) -> list[Check]:
     """Every check, in the order of the chain; one that fails does not stop the rest."""
     rounds, broken = _present()
-    past = list(history.every_commit_of_a_round())
     steps = chain.steps()
-    at = {one.commit: one for one in past}
+    at = chain.rounds_of(steps)
+    past = list(reversed(at.values()))
     altered, deleted = chain.unlike_merged(steps, at)
     if steps:
         changed, gone = chain.unlike_head(steps[-1].after)
