@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from al_plugin import commands, history, layout
 from al_plugin.config import read_yaml
@@ -48,6 +49,28 @@ def steps() -> list[Step]:
         blobs = {path: blob for path, blob in (blobs | dict(changes)).items() if set(blob) != {"0"}}
         found.append(Step(head.strip(), frozenset(path for path, _ in changes), blobs))
     return found
+
+
+def rounds_of(history_of: Sequence[Step]) -> dict[str, history.PastRound]:
+    """The commits among them that hold a round, oldest first; every lock and every label file is read once."""
+    names = {step.commit: step.after.get(layout.DVC_LOCK, "") for step in history_of}
+    contents = history.contents(filter(None, names.values()))
+    locks = {blob: read_yaml(content, layout.DVC_LOCK) for blob, content in contents.items()}
+    history.md5s({blob for step in history_of for path, blob in step.after.items() if not path.endswith(".lock")})
+    found = dict[str, history.PastRound]()
+    for step in history_of:
+        if step.changed & {layout.DVC_LOCK} or any(path.startswith(f"{layout.MANIFESTS}/") for path in step.changed):
+            lock = locks.get(names[step.commit])
+            past = history.round_of(step.commit, lock, partial(_under, step.after, layout.MANIFESTS))
+            if past is not None:
+                found[step.commit] = past
+    return found
+
+
+def _under(blobs: Blobs, folder: str) -> dict[str, str]:
+    """Blob of each file of a folder, by path within it."""
+    head = f"{folder}/"
+    return {path.removeprefix(head): blob for path, blob in blobs.items() if path.startswith(head)}
 
 
 def unlike_merged(history_of: Sequence[Step], rounds: Rounds) -> tuple[list[Break], list[Break]]:
@@ -141,8 +164,7 @@ def _labels_hash(blobs: Blobs) -> str | None:
         content = commands.git_bytes("cat-file", "blob", blobs[layout.LABELS_DVC])
         outs = (read_yaml(content or b"", layout.LABELS_DVC) or {}).get("outs") or [{}]
         return str(outs[0].get("md5"))
-    head = f"{layout.LABELS}/"
-    return history.hash_of_blobs({path.removeprefix(head): b for path, b in blobs.items() if path.startswith(head)})
+    return history.hash_of_blobs(_under(blobs, layout.LABELS))
 
 
 def _in_dvc() -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -55,20 +55,14 @@ def past_rounds() -> dict[int, PastRound]:
     adds labels does not.
     """
     found: dict[int, PastRound] = {}
-    for past in every_commit_of_a_round():
-        found.setdefault(past.number, past)
-    return dict(sorted(found.items()))
-
-
-def every_commit_of_a_round() -> Iterator[PastRound]:
-    """Each commit that counts, newest first: several may hold one round, pinned anew."""
     if commands.git_bytes("rev-parse", "--verify", "--quiet", "HEAD") is None:
-        return  # nothing is committed yet
+        return found  # nothing is committed yet
     log = commands.git("rev-list", "--first-parent", "HEAD", "--", layout.DVC_LOCK, layout.MANIFESTS)
     for commit in log.split():
         past = _remembered_round_at(commit)
-        if past is not None:
-            yield past
+        if past is not None and past.number not in found:
+            found[past.number] = past
+    return dict(sorted(found.items()))
 
 
 def current_round() -> PastRound | None:
@@ -119,7 +113,7 @@ def listing(past: PastRound, path: str, digest: str) -> dict[str, str] | None:
     commits = commands.git("rev-list", "--first-parent", past.commit, "--", path).split()
     for blobs in (files_at(commit, path) for commit in (past.commit, *commits)):
         if blobs and hash_of_blobs(blobs) == digest:
-            return {name: _known_md5s[blob] for name, blob in blobs.items()}
+            return {name: _KNOWN[blob] for name, blob in blobs.items()}
     content = _cached(past, digest)
     try:
         return None if content is None else {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
@@ -190,13 +184,16 @@ def _round_at(commit: str) -> PastRound | None:
     if content is None:
         return None
     lock = read_yaml(content, f"{commit[:9]}:{layout.DVC_LOCK}")
+    return round_of(commit, lock, lambda: files_at(commit, layout.MANIFESTS))
+
+
+def round_of(commit: str, lock: dict[str, Any] | None, manifests: Callable[[], Mapping[str, str]]) -> PastRound | None:
+    """The round of a commit with this dvc.lock and these manifests (blobs by path), or None where it holds none."""
     stages = (lock or {}).get("stages", {})
-    if not set(_LOOP) <= set(stages):
-        return None
-    if not _whole(stages):
+    if lock is None or not set(_LOOP) <= set(stages) or not _whole(stages):
         return None
     pinned = {entry["path"]: entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
-    blobs = files_at(commit, layout.MANIFESTS)
+    blobs = manifests()
     if pinned.get(layout.MANIFESTS) != hash_of_blobs(blobs):
         return None
     return PastRound(len({name.split("/")[0] for name in blobs if name.startswith("round_")}), commit, lock)
@@ -219,7 +216,7 @@ def files_at(commit: str, folder: str) -> dict[str, str]:
 
 def hash_of_blobs(blobs: Mapping[str, str]) -> str:
     """DVC's hash of a folder whose files are these Git blobs, by path within it."""
-    known = _md5s(tuple(blobs.values()))
+    known = md5s(blobs.values())
     return folder_hash({name: known[blob] for name, blob in blobs.items()})
 
 
@@ -229,21 +226,28 @@ def folder_hash(digests: dict[str, str]) -> str:
     return f"{_md5(json.dumps(entries, sort_keys=True).encode())}.dir"
 
 
-_known_md5s: dict[str, str] = {}
+_KNOWN: dict[str, str] = {}
 
 
-def _md5s(blobs: tuple[str, ...]) -> dict[str, str]:
+def md5s(blobs: Iterable[str]) -> dict[str, str]:
     """MD5 of Git blobs, each read once, all in one git process."""
-    new = sorted(set(blobs) - _known_md5s.keys())
-    if new:
-        content = commands.git_bytes("cat-file", "--batch", content="\n".join(new).encode()) or b""
-        at = 0
-        for blob in new:
-            line_end = content.index(b"\n", at)
-            size = int(content[at:line_end].split()[2])
-            _known_md5s[blob] = _md5(content[line_end + 1 : line_end + 1 + size])
-            at = line_end + 1 + size + 1
-    return _known_md5s
+    _KNOWN.update({blob: _md5(content) for blob, content in contents(set(blobs) - _KNOWN.keys()).items()})
+    return _KNOWN
+
+
+def contents(blobs: Iterable[str]) -> dict[str, bytes]:
+    """Contents of Git blobs, all in one git process."""
+    wanted = sorted(set(blobs))
+    if not wanted:
+        return {}
+    said = commands.git_bytes("cat-file", "--batch", content="\n".join(wanted).encode()) or b""
+    found, at = dict[str, bytes](), 0
+    for blob in wanted:
+        line_end = said.index(b"\n", at)
+        size = int(said[at:line_end].split()[2])
+        found[blob] = said[line_end + 1 : line_end + 1 + size]
+        at = line_end + 1 + size + 1
+    return found
 
 
 def _md5(content: bytes) -> str:

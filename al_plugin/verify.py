@@ -6,6 +6,7 @@ from hashlib import md5
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from al_plugin import campaign, chain, history, layout, ledger, store
@@ -14,10 +15,11 @@ from al_plugin.config import Params
 from al_plugin.data.label_round import LabelRound, refuse_gaps
 from al_plugin.data.pool import column_of_ids
 from al_plugin.data.queries import from_jsonl, query_ids
-from al_plugin.errors import AlError
+from al_plugin.errors import AlError, DataError
 from al_plugin.rounds.copies import eval_copies
 
 SCHEMA = "verify/1"
+_VOTE = ("query_id", "sample_id", "annotator", "label", "file")
 _LEAKED = "take it out of data/eval: what is trained on must not measure"
 
 
@@ -39,9 +41,9 @@ class Check:
 def verify(params: Params) -> list[Check]:
     """Every check, in the order of the chain; one that fails does not stop the rest."""
     rounds, broken = _present()
-    past = list(history.every_commit_of_a_round())
     steps = chain.steps()
-    at = {one.commit: one for one in past}
+    at = chain.rounds_of(steps)
+    past = list(reversed(at.values()))
     altered, deleted = chain.unlike_merged(steps, at)
     if steps:
         changed, gone = chain.unlike_head(steps[-1].after)
@@ -94,7 +96,11 @@ def _answers(rounds: Sequence[LabelRound], past: Sequence[history.PastRound], as
         for answer in file.answers
     }
     stray = [key for key in given if asked.get((_number(key[0]), key[1])) != key[2]]
-    votes = _votes(past)
+    try:
+        votes = _votes(past)
+    except DataError as error:
+        yield Break(error.found, error.change)
+        return
     if votes is None:
         aside.append("; the merged votes are not here, so they were not compared")
         return
@@ -123,10 +129,13 @@ def _votes(past: Sequence[history.PastRound]) -> list[dict[str, Any]] | None:
         content = history.read_output(past[0], layout.VOTES)
     if content is None:
         return None
-    import pyarrow as pa
-
-    rows: list[dict[str, Any]] = pq.ParquetFile(pa.py_buffer(content)).read().to_pylist()
-    return rows
+    try:
+        table = pq.ParquetFile(pa.py_buffer(content)).read(columns=_VOTE)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise DataError(f"{layout.VOTES} is not readable ({error})", change="run dvc repro") from error
+    if table.column_names != list(_VOTE):
+        raise DataError(f"{layout.VOTES} has columns {', '.join(table.column_names)}", change="run dvc repro")
+    return table.to_pylist()  # type: ignore[no-any-return]
 
 
 def _number(file: str) -> int:

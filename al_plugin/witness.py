@@ -48,8 +48,16 @@ def environment_of(root: Path, number: int, outputs: Mapping[str, str]) -> dict[
                 value = json.loads((root / layout.ENVIRONMENTS / f"{line['environment']}.json").read_bytes())
             except (OSError, ValueError):
                 continue
-            return value if isinstance(value, dict) else None
+            return value if _well_formed(value) else None
     return None
+
+
+def _well_formed(value: Any) -> bool:
+    """Whether it can be compared: what is no text or number in it is a folder of such."""
+    if not isinstance(value, dict):
+        return False
+    folders = (value.get("distributions", {}), value.get("cpu", {}), value.get("torch") or {})
+    return all(isinstance(folder, dict) for folder in folders)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

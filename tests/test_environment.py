@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import al, commit, stage, turn
 
-from al_plugin import commands, layout, witness
+from al_plugin import commands, layout, store, witness
 from al_plugin.environment import differences, distributions, environment
 
 
@@ -154,6 +154,15 @@ def test_a_damaged_record_is_none(line: str, tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(f"{line}\n")
     assert witness.environment_of(tmp_path, 0, {}) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"distributions": []}', '{"cpu": 5}', '{"torch": "2.0"}'])
+def test_a_damaged_environment_is_none(content: str, tmp_path: Path) -> None:
+    outputs = {layout.WEIGHTS: "1", layout.CARD: "2"}
+    line = json.dumps({"environment": "0" * 16, "outputs": outputs})
+    store.write_bytes(tmp_path / layout.environment_of(0), line.encode())
+    store.write_bytes(tmp_path / layout.ENVIRONMENTS / f"{'0' * 16}.json", content.encode())
+    assert witness.environment_of(tmp_path, 0, outputs) is None
 
 
 def test_what_cannot_be_recorded_fails_no_round(first_round: Path, capsys: pytest.CaptureFixture) -> None:

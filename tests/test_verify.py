@@ -298,3 +298,25 @@ def test_without_data_nothing_is_called_right(chain: Path, capsys: pytest.Captur
 
 def test_a_campaign_without_history_or_rounds(campaign: Path, capsys: pytest.CaptureFixture) -> None:
     assert broken(capsys) == {}
+
+
+def test_damaged_votes_are_one_line(chain: Path, capsys: pytest.CaptureFixture) -> None:
+    Path(layout.VOTES).write_bytes(b"PAR1 no")
+    assert "merged/votes.parquet is not readable" in broken(capsys)["answers"]
+    store.write_table(layout.VOTES, pa.table({"query_id": ["x"]}))
+    assert "has columns" in broken(capsys)["answers"]
+
+
+@pytest.mark.parametrize("value", ["5", "null", '["s-006"]'])
+def test_an_id_that_is_no_text_is_one_line(chain: Path, capsys: pytest.CaptureFixture, value: str) -> None:
+    query, manifest = filed(2, "query-*")
+    rewrite(query, '"s-006"', value)
+    forge(query, manifest)
+    assert "has an id that is no text" in broken(capsys)["label files"]
+
+
+def test_names_of_files_do_not_reach_the_terminal_raw(chain: Path, capsys: pytest.CaptureFixture) -> None:
+    csv, _ = filed(1)
+    Path(csv).rename(csv.replace("ann", "\x1b[31mann"))
+    assert al("verify") == 1
+    assert "\x1b" not in capsys.readouterr().out

@@ -67,8 +67,10 @@ def from_jsonl(content: bytes, where: str) -> tuple[QueryRow, ...]:
             row = QueryRow(**{key: value for key, value in values.items() if key in known})
         except (ValueError, TypeError, AttributeError) as error:
             raise LabelError(f"{where} line {number} is not a query row ({error})") from error
+        if not isinstance(row.query_id, str) or not isinstance(row.sample_id, str):
+            raise LabelError(f"{where} line {number} has an id that is no text")
         refuse_newer(row.schema, f"{where} line {number}")
-        if row.schema.partition("/")[0] != "query":
+        if not isinstance(row.schema, str) or row.schema.partition("/")[0] != "query":
             raise LabelError(f"{where} line {number} has schema {row.schema!r}, not {SCHEMA}")
         rows.append(row)
     return tuple(rows)

@@ -19,7 +19,7 @@ def trouble(uri: str, timeout_s: float = TIMEOUT_S) -> str:
     asking = threading.Thread(target=lambda: found.append(_ask(uri, timeout_s)), daemon=True)
     asking.start()
     asking.join(timeout_s)
-    return found[0] if found else f"no answer within {timeout_s:g} s"
+    return found[0] if found else _silence(timeout_s)
 
 
 def _ask(uri: str, timeout_s: float) -> str:
@@ -31,9 +31,18 @@ def _ask(uri: str, timeout_s: float) -> str:
         return f"it answers with status {error.code}" if error.code >= 500 else ""
     except URLError as error:
         # A certificate this process does not trust may be one that MLflow was told to trust.
+        if isinstance(error.reason, TimeoutError):
+            return _silence(timeout_s)
         return "" if isinstance(error.reason, ssl.SSLError) else _words(error.reason)
+    except TimeoutError:
+        return _silence(timeout_s)
     except (OSError, HTTPException, ValueError) as error:
         return _words(error)
+
+
+def _silence(timeout_s: float) -> str:
+    """The same words whichever clock ran out first, the socket's or that of the thread."""
+    return f"no answer within {timeout_s:g} s"
 
 
 def _words(reason: object) -> str:
