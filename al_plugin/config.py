@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 import yaml
 
 from al_plugin import __version__
+from al_plugin.bounds import TEXT
 from al_plugin.errors import ParamsError, StrategyError, near
 from al_plugin.strategies import recipes, registry
 
@@ -191,6 +192,8 @@ class Params:
         return {"train": self.train.strategy, "score": self.score.strategy, "select": self.select.strategy}
 
 
+# Values of a YAML document, its aliases written out.
+_MOST_NODES = 10_000_000
 NETWORKS = ("auto", "mlp", "linear", "cnn")
 # Stopping criteria with the threshold of the literature where it names one; a budget has none.
 CRITERIA: Mapping[str, float | None] = {
@@ -244,11 +247,19 @@ _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key twice and reads 1e-3 as a number, as DVC does."""
+    """Safe YAML that refuses a key twice, reads 1e-3 as a number, as DVC does, and bounds what aliases unfold to."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        unfolded = _unfolded(node, {})
+        if unfolded > _MOST_NODES:
+            raise yaml.YAMLError(f"it unfolds to {unfolded:.0e} values, at most {_MOST_NODES:.0e} are read")
+        return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is no text", key.start_mark)
             if key.value in seen:
                 raise ParamsError(f"params.yaml line {key.start_mark.line + 1}: key {key.value!r} stands twice")
             seen.add(key.value)
@@ -262,12 +273,29 @@ _Loader.add_implicit_resolver(
 )
 
 
+def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:
+    """Values that a node and all beneath it stand for; infinite where it holds itself."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = float("inf")  # until it is known it may be within itself
+        pairs = isinstance(node, yaml.MappingNode)
+        held = [part for pair in node.value for part in pair] if pairs else node.value
+        known[id(node)] = 1 + sum(_unfolded(part, known) for part in held)
+    return known[id(node)]
+
+
 def read_yaml(content: bytes, where: str) -> Any:
     """Any YAML document, safely, or ParamsError naming the line."""
+    if len(content) > TEXT:
+        raise ParamsError(f"{where} has {len(content):,} bytes, at most {TEXT:,} are read")
     try:
         return yaml.load(content, _Loader)  # noqa: S506  (a SafeLoader)
-    except TypeError as error:
-        raise ParamsError(f"{where} has a key that is no text ({error})") from error
+    except RecursionError:
+        raise ParamsError(f"{where} nests too deep") from None
+    # What a tag or a resolver makes of a word it does not fit: !!int x, 2001-99-99, a number of 5000 digits.
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        raise ParamsError(f"{where} holds a value that cannot be read ({error})") from error
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         at = f" line {line + 1}" if line is not None else ""
@@ -394,8 +422,12 @@ def _check_campaign(campaign: Campaign) -> None:
             f"{len(set(campaign.classes))} of them distinct",
             change="name at least two classes, each once",
         )
-    if "" in campaign.classes:
-        raise ParamsError("params.yaml: campaign.classes holds an empty name", change="give it a name")
+    odd = [name for name in campaign.classes if not name or not name.isprintable()]
+    if odd:
+        raise ParamsError(
+            f"params.yaml: campaign.classes holds {f'{odd[0]!r}' if odd[0] else 'an empty name'}",
+            change="give it a name of visible characters",
+        )
 
 
 def _check_train(train: Train) -> None:

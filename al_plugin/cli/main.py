@@ -8,6 +8,7 @@ from pathlib import Path
 
 from al_plugin import __version__, layout
 from al_plugin.errors import AlError, CampaignError
+from al_plugin.foreign import printable
 
 # name -> one line of help; the module of a command is imported when it is called.
 COMMANDS = {
@@ -63,7 +64,11 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        print(f"al {arguments.command}: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        told = printable(f"{error.filename or ''}: {error.strerror or error}")
+        print(f"al {arguments.command}: {told}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print(f"al {arguments.command}: not enough memory", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
