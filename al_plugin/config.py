@@ -302,6 +302,27 @@ def read_yaml(content: bytes, where: str) -> Any:
         raise ParamsError(f"{where}{at} is not YAML ({getattr(error, 'problem', error)})") from error
 
 
+def read_dvc(content: bytes, where: str) -> dict[str, Any]:
+    """A dvc.yaml or dvc.lock, or ParamsError unless its stages hold lists of paths, or of mappings with one."""
+    document = read_yaml(content, where) or {}
+    stages = (document.get("stages") or {}) if isinstance(document, dict) else None
+    if not (isinstance(stages, dict) and all(isinstance(stage, dict) for stage in stages.values())):
+        raise ParamsError(f"{where} holds no stages as DVC writes them", change="restore it with git checkout")
+    for stage in stages.values():
+        for entry in [entry for section in ("deps", "outs") for entry in _listed(stage.get(section))]:
+            path = entry.get("path", "") if isinstance(entry, dict) else entry
+            md5 = entry.get("md5", "") if isinstance(entry, dict) else ""
+            if not isinstance(path, str) or not isinstance(md5, str):
+                raise ParamsError(
+                    f"{where} holds {entry!r:.80} in place of a path", change="restore it with git checkout"
+                )
+    return document
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [None] if value else []
+
+
 def read_params(content: bytes) -> Params:
     """Settings of a params.yaml, or ParamsError / StrategyError in one line.
 

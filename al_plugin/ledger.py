@@ -159,7 +159,7 @@ def release(query_ids: Iterable[str]) -> list[str]:
 def released() -> set[str]:
     """Query ids that were released."""
     path = Path(layout.RELEASED)
-    return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
+    return set(path.read_bytes().decode(errors="replace").split()) if path.is_file() else set()
 
 
 def excluded(asked: pa.Table, labeled: Iterable[str], *, relabel: bool = False) -> set[str]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from al_plugin import campaign, commands, history, layout, store
 from al_plugin.axes import Floats
-from al_plugin.config import Params, read_yaml
+from al_plugin.config import Params, read_dvc
 from al_plugin.data.pool import Pool
 from al_plugin.data.queries import QueryRow, from_jsonl
 from al_plugin.data.sets import Evaluation, Labeled, Model, Scoreboard
@@ -172,7 +172,7 @@ def predictions(model: Model, evaluation: Evaluation) -> Floats | None:
 def _pinned() -> dict[str, str]:
     """Of the current folder: from dvc.lock, with the hashes of the files that are here over it."""
     path = Path(layout.DVC_LOCK)
-    lock = read_yaml(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else {}
+    lock = read_dvc(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else {}
     files = [told for told in TOLD if Path(told).is_file()]
     return {**history.hashes(lock or {}), **{told: history.digest_of(Path(told)) for told in files}}
 

@@ -53,7 +53,13 @@ def stored(estimator: Any, path: str, made: Any) -> bytes:
 
 def restored(content: bytes, path: str, made: Any) -> Any:
     """The estimator; StrategyError where it holds a type that neither skops nor the user's naming it trusts."""
-    return _loaded(content, tuple(_trusted(content, path, made)))
+    trusted = tuple(_trusted(content, path, made))
+    try:
+        return _loaded(content, trusted)
+    except Exception as error:  # what a forged tree of numbers leads its types to
+        raise StrategyError(
+            f"the weights of estimator {path} cannot be loaded ({error})", change="run dvc repro"
+        ) from error
 
 
 @lru_cache(maxsize=2)
