@@ -9,7 +9,6 @@ from typing import Any, get_args, get_type_hints
 import yaml
 
 from al_plugin import __version__
-from al_plugin.bounds import TEXT
 from al_plugin.errors import ParamsError, StrategyError, near
 from al_plugin.strategies import recipes, registry
 
@@ -194,6 +193,8 @@ class Params:
 
 # Values of a YAML document, its aliases written out.
 _MOST_NODES = 10_000_000
+# Bytes of one: reading YAML takes a second for a million.
+_MOST_BYTES = 1 << 24
 NETWORKS = ("auto", "mlp", "linear", "cnn")
 # Stopping criteria with the threshold of the literature where it names one; a budget has none.
 CRITERIA: Mapping[str, float | None] = {
@@ -287,8 +288,8 @@ def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:
 
 def read_yaml(content: bytes, where: str) -> Any:
     """Any YAML document, safely, or ParamsError naming the line."""
-    if len(content) > TEXT:
-        raise ParamsError(f"{where} has {len(content):,} bytes, at most {TEXT:,} are read")
+    if len(content) > _MOST_BYTES:
+        raise ParamsError(f"{where} has {len(content):,} bytes, at most {_MOST_BYTES:,} are read")
     try:
         return yaml.load(content, _Loader)  # noqa: S506  (a SafeLoader)
     except RecursionError:

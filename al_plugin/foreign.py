@@ -21,7 +21,7 @@ _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u20
 _LOOKED_AT = 100_000
 
 _USER = re.compile(r"(?<=://)[^/\s]*@")
-_ASKED = re.compile(r"(?i)([?&;][\w-]*(?:token|password|secret|signature|credential|key)[\w-]*=)[^&;\s'\"]+")
+_ASKED = re.compile(r"(?i)([?&;][\w-]*(?:token|passw|pwd|secret|sig|credential|auth|key)[\w-]*=)[^&;\s'\"]+")
 _SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|ACCESS_KEY|API_KEY")
 _SHORTEST_SECRET = 6
 

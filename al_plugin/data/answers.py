@@ -115,7 +115,10 @@ def for_people(answers: Sequence[Answer], extra: Sequence[dict[str, str]] = ()) 
 
 
 def _inert(cell: str) -> str:
-    return f"'{cell}" if cell and cell[0] in _RUN else cell
+    cell = f"'{cell}" if cell and cell[0] in _RUN else cell
+    return cell.replace("\r\n", "\n").replace(
+        "\r", "\n"
+    )  # csv quotes a cell for \n alone, and readers end rows at \r too
 
 
 def digest(content: bytes) -> str:

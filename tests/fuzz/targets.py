@@ -1,5 +1,6 @@
 """What is fuzzed: a reader of foreign bytes by name, with whole files to start from."""
 
+import csv
 import io
 import json
 import os
@@ -79,8 +80,9 @@ def read_answers(content: bytes) -> None:
         name = answers.file_name(1, answer.annotator)
         assert Path(name).name == name
         assert answers.batch_number(name)[0] == 1
-    for line in answers.for_people(sheet.answers).decode().split("\n"):
-        assert not line.startswith(tuple("=+-@\t＝＋－＠"))
+    sheet_for_people = io.StringIO(answers.for_people(sheet.answers).decode(), newline="")
+    for cell in (cell for row in csv.reader(sheet_for_people) for cell in row):
+        assert not cell.startswith(tuple("=+-@\t\r\n＝＋－＠"))
 
 
 def answer_seeds() -> list[bytes]:
