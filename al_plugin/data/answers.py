@@ -116,9 +116,8 @@ def for_people(answers: Sequence[Answer], extra: Sequence[dict[str, str]] = ()) 
 
 def _inert(cell: str) -> str:
     cell = f"'{cell}" if cell and cell[0] in _RUN else cell
-    return cell.replace("\r\n", "\n").replace(
-        "\r", "\n"
-    )  # csv quotes a cell for \n alone, and readers end rows at \r too
+    # Readers end a row at \r too, but csv quotes a cell for \n alone.
+    return cell.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def digest(content: bytes) -> str:
