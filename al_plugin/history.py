@@ -118,6 +118,13 @@ def cache_folder(home: Path = Path()) -> Path:
     return folder / "cache" / "files" / "md5"
 
 
+def altered() -> list[str]:
+    """Files of the working tree that dvc.lock knows by another hash: no stage wrote what they hold now."""
+    path = Path(layout.DVC_LOCK)
+    known = hashes(read_dvc(path.read_bytes(), layout.DVC_LOCK)) if path.is_file() else {}
+    return sorted(name for name, md5 in known.items() if Path(name).is_file() and digest_of(Path(name)) != md5)
+
+
 def pinned_manifests() -> str | None:
     """DVC's hash of data/manifests that the working tree's dvc.lock was written for."""
     path = Path(layout.DVC_LOCK)

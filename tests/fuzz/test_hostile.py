@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
@@ -475,3 +476,70 @@ def test_git_s_complaint_about_a_remote_has_no_password(campaign: Path) -> None:
             ask()
         assert SECRET not in str(found.value)
     assert history.past_rounds() == {}
+
+
+# --- what the stages wrote, changed by a foreign hand --------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content", [b"{}", b'{"round": 0}', b"[]", b"null", b'{"round": 0, "eval": [1], "labels": "x"}']
+)
+@pytest.mark.parametrize("path", [layout.TRAIN_METRICS, layout.LABEL_METRICS, layout.CARD, layout.SELECT_METRICS])
+def test_a_changed_output_is_one_line(path: str, content: bytes, root: Path, capsys: pytest.CaptureFixture) -> None:
+    from conftest import al
+
+    before = Path(path).read_bytes()
+    Path(path).write_bytes(content)
+    try:
+        for command in ("report", "status"):
+            capsys.readouterr()
+            code = al(command)
+            said = capsys.readouterr().err
+            assert code == 0 or (len(said.splitlines()) == 1 and said.strip().isprintable())
+    finally:
+        Path(path).write_bytes(before)
+
+
+@pytest.fixture(scope="module")
+def root(seedling: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A campaign whose round 0 has run, with a dvc.lock that knows what its stages wrote."""
+    from conftest import turn
+
+    folder = tmp_path_factory.mktemp("changed") / "campaign"
+    shutil.copytree(seedling, folder)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        turn()
+        paths = (layout.TRAIN_METRICS, layout.LABEL_METRICS, layout.CARD, layout.SELECT_METRICS)
+        outs = "".join(f"    - path: {path}\n      md5: {history.digest_of(Path(path))}\n" for path in paths)
+        Path(layout.DVC_LOCK).write_text(f"schema: '2.0'\nstages:\n  train:\n    cmd: x\n    outs:\n{outs}")
+        yield folder
+    finally:
+        os.chdir(before)
+
+
+def test_a_bug_keeps_its_traceback(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from conftest import al
+
+    assert history.altered() == []
+    monkeypatch.setattr("al_plugin.report.make", lambda *_, **__: {}["bug"])
+    with pytest.raises(KeyError, match="bug"):
+        al("report")
+
+
+def test_data_docs_show_text_and_run_nothing(first_round: Path) -> None:
+    from conftest import al, fill, truth
+
+    assert al("query", "export", "q.csv") == 0
+    fill(
+        Path("q.csv"),
+        Path("in.csv"),
+        lambda i: truth(i) if i[-1] != "1" else "<script>alert(1)</script>",
+        annotator="<img src=x onerror=alert(2)>",
+    )
+    assert al("labels", "add", "in.csv", "--quarantine") == 0
+    assert al("labels", "docs") == 0
+    pages = [path.read_text() for path in Path(layout.DATA_DOCS).rglob("*.html")]
+    assert pages
+    assert not [page for page in pages if "<script>alert(1)" in page or "<img src=x" in page]
