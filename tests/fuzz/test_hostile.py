@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -543,3 +544,45 @@ def test_data_docs_show_text_and_run_nothing(first_round: Path) -> None:
     pages = [path.read_text() for path in Path(layout.DATA_DOCS).rglob("*.html")]
     assert pages
     assert not [page for page in pages if "<script>alert(1)" in page or "<img src=x" in page]
+
+
+# --- connections, and this list ------------------------------------------------------------------
+
+
+def test_stages_and_report_open_no_connection(campaign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    from conftest import al, turn
+
+    asked: list[object] = []
+
+    def refuse(_: object, address: object) -> None:
+        asked.append(address)
+        raise OSError("no connection")
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    turn()
+    for command in ("report", "status", "doctor"):
+        assert al(command) == 0
+    assert not [address for address in asked if not isinstance(address, str)]  # a str is a socket in the file system
+
+
+def test_telemetry_is_off_unless_it_is_turned_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in commands._QUIET:
+        monkeypatch.delenv(name, raising=False)
+    assert commands._QUIET.items() <= commands.environment().items()
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "")
+    assert commands.environment()["DVC_NO_ANALYTICS"] == ""
+
+
+def test_every_test_that_security_md_names_is_there() -> None:
+    tests = Path(__file__).parents[1]
+    there = {
+        name
+        for path in tests.rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    named = set(re.findall(r"\btest_\w+", (tests.parent / "SECURITY.md").read_text()))
+    assert len(named) > 30
+    assert not named - there
