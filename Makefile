@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DVC_NO_ANALYTICS = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 
-.PHONY: round test slow faults bench oracles bench-peers
+.PHONY: round test slow faults fuzz audit bench oracles bench-peers
 
 ## one active-learning round on the shipped campaign
 round: $(VENV)/.installed
@@ -30,6 +30,15 @@ faults: $(VENV)/.installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)" $(BIN)/python tests/faults/kills.py --kills 200
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/faults
 
+## any bytes in place of a file: 10,000 cases of each reader, then guided by coverage (an hour)
+fuzz: $(VENV)/.installed-trust
+	$(BIN)/pytest -m slow tests/fuzz
+	$(BIN)/python tests/fuzz/guided.py 20000
+
+## licences and known weaknesses of the dependencies; ends with 3 where the service cannot be asked
+audit: $(VENV)/.installed-trust
+	$(BIN)/python tests/audit.py
+
 ## start-up and time of the stages (benchmarks/)
 bench: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/stages.py
@@ -52,6 +61,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'al-plugin needs Python 3.11 or newer')"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-trust: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[trust]"
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

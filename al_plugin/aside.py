@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 
 from al_plugin import __version__, campaign, layout, ranks, store
-from al_plugin.config import Train, read_yaml
+from al_plugin.config import Train, read_dvc
 from al_plugin.errors import DataError
 from al_plugin.models.task import Start
 from al_plugin.rounds.task import Aside
@@ -105,7 +105,7 @@ def _watched() -> list[Path]:
     path = Path(layout.DVC_YAML)
     if not path.is_file():
         return []
-    stages = (read_yaml(path.read_bytes(), layout.DVC_YAML) or {}).get("stages", {})
+    stages = read_dvc(path.read_bytes(), layout.DVC_YAML).get("stages") or {}
     deps = [Path(dep) for dep in stages.get("train", {}).get("deps", []) if isinstance(dep, str)]
     found = {file for dep in deps for file in (dep.rglob("*.py") if dep.is_dir() else [dep]) if file.suffix == ".py"}
     return sorted(file for file in found if file.is_file())

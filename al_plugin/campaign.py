@@ -1,6 +1,5 @@
 """Inputs of the stages, read from the files of a campaign."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from al_plugin import layout, store
 from al_plugin.axes import Ints
 from al_plugin.config import Params, Select
+from al_plugin.data import answers
 from al_plugin.data.arrow import numbers
 from al_plugin.data.forms.part import Part, Settings
 from al_plugin.data.pool import Pool, column_of_ids, labels_of, pool_of, refuse_overlap
@@ -20,15 +19,14 @@ from al_plugin.data.sets import Evaluation, Inputs, Labeled, Model, Money, Score
 from al_plugin.errors import DataError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
 from al_plugin.parts import embedded, read_parts
-from al_plugin.schemas import refuse_newer
 from al_plugin.signals import SIGNALS
 
 _ADD_POOL = "put parquet files with sample_id and features into data/pool and track them: dvc add data/pool"
 _ADD_EVAL = "put parquet files with sample_id, features and label into data/eval: dvc add data/eval"
 _ADD_TARGETS = "put parquet files with sample_id and features there, or set score.target to data/pool"
 _REPRO = "run dvc repro"
-# Columns of the pool that a sheet for people has already, or must not have.
-HIDDEN = ("sample_id", "label", "query_id", "annotator", "status", "note", "sha256")
+# Columns of the pool that a sheet for people has already, or must not have: they would come back as an answer's.
+HIDDEN = (*answers.COLUMNS, "sha256")
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def read_pool_ids() -> set[str]:
         raise DataError(f"{layout.POOL} holds no parquet file", change=_ADD_POOL)
     found: set[str] = set()
     for path in paths:
-        names = pq.read_schema(path).names
+        names = store.column_names(path, _ADD_POOL)
         table = store.read_table(path, _ADD_POOL, columns=[name for name in names if name == "sample_id"])
         found.update(column_of_ids(table, f"pool part {path.stem}"))
     return found
@@ -74,9 +72,9 @@ def read_costs() -> dict[str, float]:
     """Cost of one answer by sample, from the pool's optional column ``cost``; DataError unless finite and above 0."""
     found: dict[str, float] = {}
     for path in sorted(Path(layout.POOL).glob("*.parquet")):
-        if "cost" in pq.read_schema(path).names:
+        if "cost" in store.column_names(path, _ADD_POOL):
             table = store.read_table(path, _ADD_POOL, columns=["sample_id", "cost"])
-            rows = zip(table.column("sample_id").to_pylist(), table.column("cost").to_pylist(), strict=True)
+            rows = zip(column_of_ids(table, f"pool part {path.stem}"), table.column("cost").to_pylist(), strict=True)
             found |= {sample: cost for sample, cost in rows if cost is not None}
     bad = [sample for sample, cost in found.items() if not isinstance(cost, int | float) or not 0 < cost < np.inf]
     if bad:
@@ -103,10 +101,10 @@ def read_shown(sample_ids: Sequence[str]) -> list[dict[str, str]]:
     wanted = set(sample_ids)
     found: dict[str, dict[str, str]] = {}
     for path in sorted(Path(layout.POOL).glob("*.parquet")):
-        schema = pq.read_schema(path)
-        names = [name for name in schema.names if _plain(schema.field(name).type) and name not in HIDDEN]
+        kinds = store.column_names(path, _ADD_POOL)
+        names = [name for name, kind in kinds.items() if _plain(kind) and name not in HIDDEN]
         table = store.read_table(path, _ADD_POOL, columns=["sample_id", *names])
-        ids = table.column("sample_id").to_pylist()
+        ids = column_of_ids(table, f"pool part {path.stem}")
         for row in (position for position, sample_id in enumerate(ids) if sample_id in wanted):
             cells = ((name, table.column(name)[row].as_py()) for name in names)
             found[ids[row]] = {name: "" if value is None else str(value) for name, value in cells}
@@ -166,17 +164,7 @@ def read_card() -> dict[str, Any]:
 
 def read_weights(path: str = layout.WEIGHTS, change: str = _REPRO) -> dict[str, np.ndarray]:
     """A model's tensors by name, empty in round 0; ``change`` is the advice where the file is not there."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    content = store.read_bytes(path, change)
-    try:
-        weights: dict[str, np.ndarray] = load(content)
-    except SafetensorError as error:
-        raise DataError(f"{path} is not a safetensors file ({error})", change=change) from error
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    refuse_newer(header.get("__metadata__", {}).get("al.schema"), path)
-    return weights
+    return store.read_tensors(path, change)
 
 
 def read_model() -> Model:

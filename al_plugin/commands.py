@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from al_plugin.errors import CampaignError
+from al_plugin.foreign import visible, without_secrets
 
 # DVC and MLflow report home by default; here they do not unless the user says so.
 _QUIET = {
@@ -72,7 +73,7 @@ def dvc_aloud(*arguments: str, held: Sequence[int] = ()) -> None:
     with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, pass_fds=held) as running:
         for line in running.stderr or ():
             said.append(line.decode(errors="replace").rstrip())
-            sys.stderr.write(f"{said[-1]}\n")
+            sys.stderr.write(f"{visible(without_secrets(said[-1]))}\n")
     if running.returncode:
         raise _dvc_failed(arguments[0], said)
 

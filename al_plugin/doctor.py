@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from al_plugin import campaign, commands, layout, ledger, repair, store, template
-from al_plugin.config import check_version, read_yaml
+from al_plugin.config import check_version, read_dvc
 from al_plugin.data.expectations import read_suite
 from al_plugin.errors import AlError
 from al_plugin.repair import locks
@@ -66,8 +66,8 @@ def _params() -> str:
 
 
 def _pipeline() -> str:
-    document = read_yaml(store.read_bytes(layout.DVC_YAML, "write one with `al init`"), layout.DVC_YAML)
-    lacking = [stage for stage in _STAGES if stage not in (document or {}).get("stages", {})]
+    document = read_dvc(store.read_bytes(layout.DVC_YAML, "write one with `al init`"), layout.DVC_YAML)
+    lacking = [stage for stage in _STAGES if stage not in (document.get("stages") or {})]
     if lacking:
         raise AlError(f"dvc.yaml lacks the stages {', '.join(lacking)}", change="take them from a fresh `al init`")
     return f"stages {', '.join(document['stages'])}"

@@ -10,20 +10,25 @@ AlError
 ├── CampaignError      the repository: no Git, no DVC, not a campaign, files in the way
 └── TrackingError      MLflow did not answer and ``tracking.required`` is true
 
-Messages are one line: what was asked, what was found, what to change.
+Messages are one line: what was asked, what was found, what to change. What they quote of others
+is made printable here, and passwords are taken out, whoever raises them.
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+from al_plugin.foreign import printable, without_secrets
+
+# Characters of each half of a message.
+_LONGEST = 2000
 
 
 class AlError(Exception):
     """Base class; the command line and the stages print it as one line and exit with 1."""
 
     def __init__(self, found: str, *, change: str = "") -> None:
-        self.found = found
-        self.change = change
-        super().__init__(f"{found}; {change}" if change else found)
+        self.found, self.change = (printable(without_secrets(text), _LONGEST) for text in (found, change))
+        super().__init__(f"{self.found}; {self.change}" if change else self.found)
 
 
 class ParamsError(AlError):
@@ -60,5 +65,5 @@ class TrackingError(AlError):
 
 def near(word: object, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` with the nearest known word, or nothing."""
-    close = get_close_matches(str(word), list(known), n=1)
+    close = get_close_matches(str(word)[:100], list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from al_plugin import __version__, commands, dvc_config, layout, store
-from al_plugin.config import read_yaml
+from al_plugin.config import read_dvc
 
 _LOOP = ("merge-labels", "train", "score", "select")
 
@@ -29,7 +29,7 @@ class PastRound:
     def outputs(self) -> dict[str, str]:
         """Hash of every stage output, by path."""
         return {
-            entry["path"]: entry["md5"]
+            entry.get("path"): entry["md5"]
             for stage in self.lock["stages"].values()
             for entry in stage.get("outs", [])
             if "md5" in entry
@@ -40,7 +40,7 @@ def hashes(lock: Mapping[str, Any]) -> dict[str, str]:
     """DVC's hash of what the stages of a dvc.lock read and wrote, by path."""
     stages = (lock.get("stages") or {}).values()
     return {
-        entry["path"]: entry["md5"]
+        entry.get("path"): entry["md5"]
         for section in ("deps", "outs")
         for stage in stages
         for entry in stage.get(section, [])
@@ -68,11 +68,11 @@ def past_rounds() -> dict[int, PastRound]:
 def current_round() -> PastRound | None:
     """The round in the working tree, committed or not, or None where `dvc repro` has not finished it."""
     path = Path(layout.DVC_LOCK)
-    lock: dict[str, Any] = (read_yaml(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else None) or {}
-    stages = lock.get("stages", {})
+    lock: dict[str, Any] = read_dvc(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else {}
+    stages = lock.get("stages") or {}
     if not set(_LOOP) <= set(stages) or not _whole(stages):
         return None
-    pinned = {entry["path"]: entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
+    pinned = {entry.get("path"): entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
     if pinned.get(layout.MANIFESTS) != present_manifests():
         return None
     numbers = [name for name in Path(layout.MANIFESTS).glob("round_*") if name.is_dir()]
@@ -114,11 +114,7 @@ def listing(past: PastRound, path: str, digest: str) -> dict[str, str] | None:
     for blobs in (files_at(commit, path) for commit in (past.commit, *commits)):
         if blobs and hash_of_blobs(blobs) == digest:
             return {name: _KNOWN[blob] for name, blob in blobs.items()}
-    content = _cached(past, digest)
-    try:
-        return None if content is None else {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
-    except ValueError:
-        return None  # damaged
+    return folder_listing(past, digest)
 
 
 def _cached(past: PastRound, digest: str) -> bytes | None:
@@ -134,14 +130,21 @@ def cache_folder(home: Path = Path()) -> Path:
     return Path(configured) / "files" / "md5" if configured else folder / "cache" / "files" / "md5"
 
 
+def altered() -> list[str]:
+    """Files of the working tree that dvc.lock knows by another hash: no stage wrote what they hold now."""
+    path = Path(layout.DVC_LOCK)
+    known = hashes(read_dvc(path.read_bytes(), layout.DVC_LOCK)) if path.is_file() else {}
+    return sorted(name for name, md5 in known.items() if Path(name).is_file() and digest_of(Path(name)) != md5)
+
+
 def pinned_manifests() -> str | None:
     """DVC's hash of data/manifests that the working tree's dvc.lock was written for."""
     path = Path(layout.DVC_LOCK)
     if not path.is_file():
         return None
-    lock = read_yaml(path.read_bytes(), layout.DVC_LOCK) or {}
+    lock = read_dvc(path.read_bytes(), layout.DVC_LOCK)
     deps = lock.get("stages", {}).get("merge-labels", {}).get("deps", [])
-    return next((entry.get("md5") for entry in deps if entry["path"] == layout.MANIFESTS), None)
+    return next((entry.get("md5") for entry in deps if entry.get("path") == layout.MANIFESTS), None)
 
 
 def present_manifests() -> str:
@@ -183,16 +186,16 @@ def _round_at(commit: str) -> PastRound | None:
     content = commands.git_bytes("show", f"{commit}:./{layout.DVC_LOCK}")
     if content is None:
         return None
-    lock = read_yaml(content, f"{commit[:9]}:{layout.DVC_LOCK}")
+    lock = read_dvc(content, f"{commit[:9]}:{layout.DVC_LOCK}")
     return round_of(commit, lock, lambda: files_at(commit, layout.MANIFESTS))
 
 
 def round_of(commit: str, lock: dict[str, Any] | None, manifests: Callable[[], Mapping[str, str]]) -> PastRound | None:
     """The round of a commit with this dvc.lock and these manifests (blobs by path), or None where it holds none."""
-    stages = (lock or {}).get("stages", {})
+    stages = (lock or {}).get("stages") or {}
     if lock is None or not set(_LOOP) <= set(stages) or not _whole(stages):
         return None
-    pinned = {entry["path"]: entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
+    pinned = {entry.get("path"): entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
     blobs = manifests()
     if pinned.get(layout.MANIFESTS) != hash_of_blobs(blobs):
         return None
@@ -202,8 +205,8 @@ def round_of(commit: str, lock: dict[str, Any] | None, manifests: Callable[[], M
 def _whole(stages: dict[str, Any]) -> bool:
     """Whether every stage of the round read what the others wrote: no repro stopped half way."""
     loop = [stages[name] for name in _LOOP]
-    written = {entry["path"]: entry.get("md5") for stage in loop for entry in stage.get("outs", [])}
-    read = [(entry["path"], entry.get("md5")) for stage in loop for entry in stage.get("deps", [])]
+    written = {entry.get("path"): entry.get("md5") for stage in loop for entry in stage.get("outs", [])}
+    read = [(entry.get("path"), entry.get("md5")) for stage in loop for entry in stage.get("deps", [])]
     return all(written.get(path, digest) == digest for path, digest in read)
 
 

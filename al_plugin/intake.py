@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from al_plugin import campaign, commands, layout, ledger, store, waiting
+from al_plugin.bounds import TEXT
 from al_plugin.config import Params
 from al_plugin.data.answers import Answer, Sheet, read_sheet
 from al_plugin.data.expectations import Outcome, read_suite, validate
@@ -53,7 +54,7 @@ def take_in(path: Path, params: Params, *, annotator: str = "", quarantine: bool
     With ``quarantine`` a batch with bad rows is filed whole; merge-labels sets those rows aside.
     """
     commands.require_git()
-    content = store.read_bytes(path, "name a CSV file of answers")
+    content = store.read_bytes(path, "name a CSV file of answers", most=TEXT)
     sheet = read_sheet(content, str(path), annotator=annotator)
     if not sheet.answers:
         raise LabelError(f"{path} holds no answer ({sheet.blank} rows are blank)", change="fill in at least one label")

@@ -1,5 +1,6 @@
 """Label rounds, manifests and queries on disk. Adds files; never alters or deletes one that was filed."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from al_plugin import layout, store
+from al_plugin.bounds import TEXT
 from al_plugin.data import answers as answer_files
 from al_plugin.data.answers import Answer
 from al_plugin.data.label_round import (
@@ -23,6 +25,7 @@ from al_plugin.schemas import refuse_newer, schema
 
 _PULL_GIT = "git pull (or git checkout) the label rounds"
 _PULL_DVC = "dvc pull data/labels.dvc"
+_ROUND = re.compile(r"round_([0-9]{1,9})")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def round_numbers() -> list[int]:
 def read_round(number: int, *, interrupted: bool = False) -> LabelRound:
     """One label round, verified as ``read_rounds`` does."""
     folder = Path(layout.LABELS, layout.round_folder(number))
-    contents = {path.name: path.read_bytes() for path in _visible(folder)}
+    pull = _PULL_DVC if labels_in_dvc() else _PULL_GIT
+    contents = {path.name: store.read_bytes(path, pull, most=TEXT) for path in _visible(folder)}
     manifests = [_manifest(path) for path in _visible(Path(layout.MANIFESTS, layout.round_folder(number)))]
     promised = {manifest["file"]: manifest["sha256"] for manifest in manifests}
     if interrupted:
@@ -75,7 +79,7 @@ def read_round(number: int, *, interrupted: bool = False) -> LabelRound:
         str(folder),
         {name: answer_files.digest(content) for name, content in contents.items()},
         promised,
-        pull=_PULL_DVC if labels_in_dvc() else _PULL_GIT,
+        pull=pull,
     )
     asked = sorted(name for name in contents if _is_query(name))
     names = sorted(contents.keys() - set(asked))
@@ -186,7 +190,7 @@ def release(query_ids: Iterable[str]) -> list[str]:
 def released() -> set[str]:
     """Query ids that were released."""
     path = Path(layout.RELEASED)
-    return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
+    return set(path.read_bytes().decode(errors="replace").split()) if path.is_file() else set()
 
 
 def excluded(asked: pa.Table, labeled: Iterable[str], *, relabel: bool = False) -> set[str]:
@@ -332,7 +336,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 def _numbers(folder: str) -> list[int]:
     folders = (path.name for path in _visible(Path(folder)) if path.is_dir())
-    return sorted(int(name[6:]) for name in folders if name.startswith("round_") and name[6:].isdigit())
+    return sorted(int(found[1]) for found in map(_ROUND.fullmatch, folders) if found)
 
 
 def _visible(folder: Path) -> list[Path]:

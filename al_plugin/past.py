@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from al_plugin import campaign, commands, history, layout, store
 from al_plugin.axes import Floats
-from al_plugin.config import Params, read_yaml
+from al_plugin.config import Params, read_dvc
 from al_plugin.data.pool import Pool
 from al_plugin.data.queries import QueryRow, from_jsonl
 from al_plugin.data.sets import Evaluation, Labeled, Model, Scoreboard
@@ -35,6 +36,7 @@ TOLD = (
 _INPUTS = (layout.POOL, layout.EVAL)
 _IN_GIT = (layout.PARAMS, layout.DVC_LOCK, layout.RELEASED)
 _FETCH = "run dvc fetch --all-commits first"
+_DIGEST = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def predictions(model: Model, evaluation: Evaluation) -> Floats | None:
 def _pinned() -> dict[str, str]:
     """Of the current folder: from dvc.lock, with the hashes of the files that are here over it."""
     path = Path(layout.DVC_LOCK)
-    lock = read_yaml(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else {}
+    lock = read_dvc(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else {}
     files = [told for told in TOLD if Path(told).is_file()]
     return {**history.hashes(lock or {}), **{told: history.digest_of(Path(told)) for told in files}}
 
@@ -204,6 +206,8 @@ def _same(folder: Path, digest: str) -> bool:
 
 def _link(cache: Path, digest: str, target: Path, what: str) -> None:
     """Link a cached file, or every file of a cached folder."""
+    if not _DIGEST.fullmatch(digest):
+        raise CampaignError(f"{what}: {digest!r} is no hash of DVC's")
     source = cache / digest[:2] / digest[2:]
     if not source.is_file():
         raise CampaignError(f"{what} is not in this machine's DVC cache", change=_FETCH)

@@ -159,9 +159,7 @@ def _correct_before(before: history.PastRound, one: Round) -> Ints | None:
     card, weights = history.read_output(before, layout.CARD), history.read_output(before, layout.WEIGHTS)
     if card is None or weights is None:
         return None
-    from safetensors.numpy import load
-
-    model = Model(json.loads(card), load(weights))
+    model = Model(json.loads(card), store.tensors_of(weights, f"{layout.WEIGHTS} of round {before.number}", _REPRO))
     if not model.card["fitted"] or tuple(model.card["classes"]) != one.params.campaign.classes:
         return None
     log_probs = past.predictions(model, one.evaluation)

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from al_plugin import layout, ranks, waiting
 from al_plugin.config import Params, check_version, read_params
 from al_plugin.errors import AlError, CampaignError
+from al_plugin.foreign import printable
 
 # Stages that read what people file.
 _READS_FILED = ("merge-labels", "select")
@@ -43,7 +44,11 @@ def run(name: str, work: Callable[[Params], None]) -> None:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:  # no space, no permission
-        print(f"{name}: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        told = printable(f"{error.filename or ''}: {error.strerror or error}")
+        print(f"{name}: {told}", file=sys.stderr)
+        sys.exit(1)
+    except MemoryError:
+        print(f"{name}: not enough memory", file=sys.stderr)
         sys.exit(1)
 
 

@@ -1,8 +1,12 @@
-"""Reading and writing: whole files only, under a temporary name first, the same bytes every time."""
+"""Reading and writing: whole files only, under a temporary name first, the same bytes every time.
+
+What is read may be hostile: devices and what would not fit into memory are refused before they are read.
+"""
 
 import io
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from al_plugin.axes import Floats
-from al_plugin.errors import DataError
+from al_plugin.bounds import MEMORY, TEXT, memory_limited, room
+from al_plugin.errors import AlError, DataError
+from al_plugin.foreign import parsed
 from al_plugin.schemas import refuse_newer
 
 _TEMPORARY = ".writing"
+# Bytes that a cell takes at least, whatever a file says: a column of one value repeated is stored in a few.
+_CELL = 4
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -41,12 +49,20 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def read_bytes(path: str | Path, made_by: str) -> bytes:
-    """Content of ``path``; DataError saying what makes the file if it is not there."""
+def read_bytes(path: str | Path, made_by: str, *, most: int = MEMORY) -> bytes:
+    """Content of ``path``, at most ``most`` bytes; DataError saying what makes the file if it is not there."""
     try:
-        return Path(path).read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+                raise DataError(f"{path} is a device", change="name a file")
+            if status.st_size > most:
+                raise DataError(f"{path} has {status.st_size:,} bytes, at most {most:,} are read", change=made_by)
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{path} is not there", change=made_by) from None
+    except IsADirectoryError as error:
+        raise DataError(f"{path}: {error.strerror}", change=made_by) from None
 
 
 def write_json(path: str | Path, value: Mapping[str, Any]) -> None:
@@ -58,7 +74,7 @@ def write_json(path: str | Path, value: Mapping[str, Any]) -> None:
 def read_json(path: str | Path, made_by: str) -> dict[str, Any]:
     """A JSON object, or DataError."""
     try:
-        value = json.loads(read_bytes(path, made_by))
+        value = parsed(read_bytes(path, made_by, most=TEXT))
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error})", change=made_by) from error
     if not isinstance(value, dict):
@@ -74,14 +90,54 @@ def write_table(path: str | Path, table: pa.Table) -> None:
 
 
 def read_table(path: str | Path, made_by: str, *, columns: list[str] | None = None) -> pa.Table:
-    """A parquet file, or DataError."""
+    """A parquet file, or DataError: also where it would unpack to more than its ``room``."""
+    return table_of(read_bytes(path, made_by), str(path), made_by, columns=columns)
+
+
+def table_of(content: bytes, where: str, made_by: str, *, columns: list[str] | None = None) -> pa.Table:
+    """The same for a file in memory; ``where`` names it in messages."""
+    most = room(len(content))
     try:
         # Not pq.read_table: it imports pyarrow.dataset and pandas, a fifth of a second per stage.
-        table = pq.ParquetFile(pa.py_buffer(read_bytes(path, made_by))).read(columns=columns)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise DataError(f"{path} is not a readable parquet file ({error})", change=made_by) from error
-    refuse_newer((table.schema.metadata or {}).get(b"al.schema", b"").decode(errors="replace"), str(path))
+        file = pq.ParquetFile(pa.py_buffer(content))
+        declared = _declared(file.metadata, columns)
+        if declared > most:
+            raise DataError(f"{where} unpacks to {declared:,} bytes, at most {most:,} are read", change=made_by)
+        with memory_limited(most):
+            table = file.read(columns=columns)
+            table.validate(full=True)
+    except AlError:
+        raise
+    except MemoryError:
+        raise DataError(f"{where} unpacks to more than {most:,} bytes", change=made_by) from None
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise DataError(f"{where} is not a readable parquet file ({error})", change=made_by) from error
+    refuse_newer((table.schema.metadata or {}).get(b"al.schema", b"").decode(errors="replace"), where)
     return table
+
+
+def column_names(path: str | Path, made_by: str) -> dict[str, pa.DataType]:
+    """Names and types of the columns of a parquet file, or DataError."""
+    try:
+        with open(path, "rb") as file:
+            schema = pq.ParquetFile(file).schema_arrow
+            return dict(zip(schema.names, schema.types, strict=True))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise DataError(f"{path} is not there", change=made_by) from None
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise DataError(f"{path} is not a readable parquet file ({error})", change=made_by) from error
+
+
+def _declared(metadata: pq.FileMetaData, columns: list[str] | None) -> int:
+    """Bytes that a parquet file says it unpacks to, a cell counting four at least."""
+    wanted = None if columns is None else set(columns)
+    total = 0
+    for group in (metadata.row_group(i) for i in range(metadata.num_row_groups)):
+        chunks = (group.column(j) for j in range(group.num_columns))
+        for chunk in chunks:
+            if wanted is None or chunk.path_in_schema.partition(".")[0] in wanted:
+                total += max(chunk.total_uncompressed_size, _CELL * chunk.num_values)
+    return total
 
 
 def read_parts(folder: str | Path, made_by: str) -> dict[str, pa.Table]:
@@ -102,12 +158,33 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
 def read_array(path: str | Path, made_by: str) -> Floats:
     """A ``.npy`` file opened by memory map, read-only, never unpickled; DataError otherwise."""
     try:
-        array: Floats = np.load(path, mmap_mode="r", allow_pickle=False)
+        # Not np.load, which would open an archive of arrays too. Mapping holds the header's shape against the size.
+        array: Floats = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise DataError(f"{path} is not there", change=made_by) from None
-    except (ValueError, OSError, EOFError) as error:
+    # A header is read as a Python literal: broken ones raise whatever they lead the parser to.
+    except Exception as error:
         raise DataError(f"{path} is not a readable .npy file ({error})", change=made_by) from error
     return array
+
+
+def read_tensors(path: str | Path, made_by: str) -> dict[str, np.ndarray]:
+    """Arrays by name of a safetensors file, or DataError."""
+    return tensors_of(read_bytes(path, made_by), str(path), made_by)
+
+
+def tensors_of(content: bytes, where: str, made_by: str) -> dict[str, np.ndarray]:
+    """The same for a file in memory; its header is bounded by safetensors, and must fit the file."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        tensors: dict[str, np.ndarray] = load(content)
+    except (SafetensorError, ValueError, TypeError, KeyError, OverflowError) as error:  # KeyError: a type NumPy lacks
+        raise DataError(f"{where} is not a safetensors file of NumPy's types ({error})", change=made_by) from error
+    header = parsed(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    refuse_newer((header.get("__metadata__") or {}).get("al.schema"), where)
+    return tensors
 
 
 def csv_text(columns: Mapping[str, list[Any]]) -> bytes:

@@ -6,18 +6,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from al_plugin import campaign, history, layout
+from al_plugin import campaign, history, layout, store
 from al_plugin.axes import Floats, Ints
 from al_plugin.config import Params
 from al_plugin.data.arrow import numbers
 from al_plugin.data.queries import QueryRow
-from al_plugin.errors import DataError
 from al_plugin.history import PastRound
 from al_plugin.math import lure, ridge, stopping
 from al_plugin.rounds.select import strategy_of
-from al_plugin.schemas import refuse_newer
 
 # A companion's posterior is a square of this.
 _WIDEST = 2048
@@ -89,15 +86,8 @@ def columns(content: bytes | None, names: Sequence[str]) -> list[list[Any]] | No
 
 
 def _table(content: bytes, names: list[str] | None = None) -> pa.Table:
-    try:
-        table = pq.ParquetFile(pa.py_buffer(content)).read(columns=names)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(
-            f"a table in this machine's DVC cache is damaged ({error})",
-            change="delete it there and run dvc fetch --all-commits",
-        ) from error
-    refuse_newer((table.schema.metadata or {}).get(b"al.schema", b"").decode(errors="replace"), "a past round's table")
-    return table
+    change = "delete it there and run dvc fetch --all-commits"
+    return store.table_of(content, "a table in this machine's DVC cache", change, columns=names)
 
 
 def _scores(past: PastRound) -> pa.Table | None:

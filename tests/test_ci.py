@@ -26,11 +26,12 @@ from al_plugin.ci import round as one_round
 from al_plugin.ci.check import check
 from al_plugin.ci.gates import Reference, budget, quality
 from al_plugin.ci.report import markdown, verdict
-from al_plugin.ci.words import cell, plain, sentence
+from al_plugin.ci.words import cell, sentence
 from al_plugin.config import Gate, read_params
 from al_plugin.data.answers import digest, read_sheet, to_csv
 from al_plugin.data.queries import QueryRow
 from al_plugin.errors import CampaignError, ParamsError, TrackingError
+from al_plugin.foreign import printable
 from al_plugin.tracking import tell
 from al_plugin.tracking.promote import Champion, champion, promote
 
@@ -56,7 +57,7 @@ NASTY = [
 
 @pytest.mark.parametrize("text", NASTY)
 def test_nasty_text_is_harmless(text: str) -> None:
-    shown = plain(text)
+    shown = printable(text)
     assert "\x1b" not in shown
     assert shown.isprintable()
     assert "##[" not in shown
@@ -69,18 +70,18 @@ def test_nasty_text_is_harmless(text: str) -> None:
 
 
 def test_escape_sequences_leave_their_text_only() -> None:
-    assert plain("\x1b[31mred\x1b[0m and \x1b]0;title\x07text") == "red and text"
-    assert plain("\x1b]8;;https://example.org\x1b\\link\x1b]8;;\x1b\\") == "link"
-    assert plain("a\r\n b\u2028c") == "a b c"
-    assert plain("x" * 100, 10) == "xxxxxxxxx…"
-    assert plain("ół猫") == "ół猫"
+    assert printable("\x1b[31mred\x1b[0m and \x1b]0;title\x07text") == "red and text"
+    assert printable("\x1b]8;;https://example.org\x1b\\link\x1b]8;;\x1b\\") == "link"
+    assert printable("a\r\n b\u2028c") == "a b c"
+    assert printable("x" * 100, 10) == "xxxxxxxxx…"
+    assert printable("ół猫") == "ół猫"
 
 
 @given(st.text(max_size=60))
 def test_a_cell_reads_as_the_plain_text(text: str) -> None:
-    assert html.unescape(cell(text)).removeprefix("<code>").removesuffix("</code>") == plain(text, 80)
+    assert html.unescape(cell(text)).removeprefix("<code>").removesuffix("</code>") == printable(text, 80)
     assert re.fullmatch(r"(<code>([A-Za-z0-9 ./_-]|&#\d+;|[^\x00-\x7f])*</code>)?", cell(text))
-    plain(text).encode()
+    printable(text).encode()
 
 
 def test_markdown_shows_no_element_of_anyone_else() -> None:

@@ -312,7 +312,7 @@ def test_an_id_that_is_no_text_is_one_line(chain: Path, capsys: pytest.CaptureFi
     query, manifest = filed(2, "query-*")
     rewrite(query, '"s-006"', value)
     forge(query, manifest)
-    assert "has an id that is no text" in broken(capsys)["label files"]
+    assert "is not a query row (sample_id is" in broken(capsys)["label files"]
 
 
 def test_names_of_files_do_not_reach_the_terminal_raw(chain: Path, capsys: pytest.CaptureFixture) -> None:

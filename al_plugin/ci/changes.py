@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from al_plugin import commands, layout, ledger
-from al_plugin.config import read_yaml
+from al_plugin.config import read_dvc
 from al_plugin.data.answers import digest
 from al_plugin.errors import CampaignError
 
@@ -137,6 +137,6 @@ def unpinned(base: str, number: int, query: bytes) -> bool:
 
 
 def _pinned(lock: bytes) -> str | None:
-    stages = (read_yaml(lock, layout.DVC_LOCK) or {}).get("stages", {})
+    stages = read_dvc(lock, layout.DVC_LOCK).get("stages") or {}
     outs = stages.get("select", {}).get("outs", [])
     return next((entry.get("md5") for entry in outs if entry.get("path") == layout.QUERY), None)

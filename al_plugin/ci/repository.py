@@ -70,9 +70,9 @@ def commit(identity: Mapping[str, str], message: str) -> str | None:
 def push(remote: str, branch: str) -> None:
     """Push HEAD; CampaignError that says so where the branch has commits that HEAD has not."""
     try:
-        commands.git("push", "--quiet", remote, f"HEAD:refs/heads/{branch}")
+        commands.git("push", "--quiet", "--", remote, f"HEAD:refs/heads/{branch}")
     except CampaignError as error:
-        known = commands.git_bytes("ls-remote", remote, f"refs/heads/{branch}")
+        known = commands.git_bytes("ls-remote", "--", remote, f"refs/heads/{branch}")
         there = known.split()[0].decode() if known else ""
         if there and commands.git_bytes("merge-base", "--is-ancestor", there, "HEAD") is None:
             raise CampaignError(

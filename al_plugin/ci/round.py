@@ -156,13 +156,13 @@ def _reproduce(held: int, say: Callable[[str], None], *, has_remote: bool) -> No
         inputs = [path for path in pointers if path]
         if inputs:
             say("dvc pull of the inputs")
-            commands.dvc("pull", *inputs)
+            commands.dvc("pull", "--", *inputs)
     ledger.read_rounds()  # refuses a clone that lacks labels, before anything is computed
     say("dvc repro")
     _repro(held, has_remote=has_remote)
     missing = [path for path in (*_READ, layout.POOL) if not Path(path).exists()]
     if missing and has_remote:
-        commands.dvc("pull", *missing)
+        commands.dvc("pull", "--", *missing)
 
 
 def _repro(held: int, *, has_remote: bool) -> None:

@@ -53,29 +53,29 @@ def _check(arguments: argparse.Namespace) -> int:
     from al_plugin import store
     from al_plugin.ci.check import check
     from al_plugin.ci.report import markdown, verdict
-    from al_plugin.ci.words import plain
+    from al_plugin.foreign import printable
 
     found = check(arguments.base)
     for path, rows in ((arguments.report, 50), (arguments.comment, 10)):
         if path:
             store.write_bytes(path, markdown(found, rows, quarantine=arguments.quarantine).encode())
     for text in (*found.notes, *found.warnings):
-        print(f"note: {plain(text)}")
+        print(f"note: {printable(text)}")
     for problem in found.problems:
-        print(f"al ci check: {plain(problem)}", file=sys.stderr)
+        print(f"al ci check: {printable(problem)}", file=sys.stderr)
     for row in found.refused:
         who = f" by {row.annotator}" if row.annotator else ""
         label = f" labelled {row.label!r}" if row.label else ""
         why = "; ".join(f"{reason}, {remedy}" for reason, remedy in zip(row.reasons, row.remedies, strict=True))
         where = f"{row.path} row {row.row}, sample {row.sample_id}{label}{who}"
-        print(f"al ci check: {plain(f'{where}: {why}')}", file=sys.stderr)
+        print(f"al ci check: {printable(f'{where}: {why}')}", file=sys.stderr)
     print(f"al ci check: {verdict(found, quarantine=arguments.quarantine)}")
     return 1 if found.problems or (found.refused and not arguments.quarantine) else 0
 
 
 def _round(arguments: argparse.Namespace) -> int:
     from al_plugin.ci import round as one_round
-    from al_plugin.ci.words import plain
+    from al_plugin.foreign import printable
 
     plan = one_round.Plan(
         commit=arguments.commit,
@@ -88,7 +88,7 @@ def _round(arguments: argparse.Namespace) -> int:
     )
     summary = one_round.run(plan, lambda text: print(f"al ci round: {text}", flush=True))
     for line in one_round.told(summary):
-        print(f"al ci round: {plain(line)}")
+        print(f"al ci round: {printable(line)}")
     if summary.failed:
         texts = "; ".join(f"{verdict.gate} fails: {verdict.text}" for verdict in summary.failed)
         raise CampaignError(f"round {summary.round} is complete, but {texts}", change="docs/ci.md says what to do")
@@ -97,17 +97,17 @@ def _round(arguments: argparse.Namespace) -> int:
 
 def _promote(*, accept: bool) -> int:
     from al_plugin.ci.round import judge
-    from al_plugin.ci.words import plain
+    from al_plugin.foreign import printable
     from al_plugin.stage import load_params
     from al_plugin.tracking.promote import promote
 
     params = load_params()
     verdict, notes = judge(params)
     for note in notes:
-        print(f"note: {plain(note)}")
+        print(f"note: {printable(note)}")
     print(verdict.text)
     if verdict.worse and not accept:
         raise CampaignError(f"worse: {verdict.text}", change="promote it with --accept if that is meant")
     done = promote(params)
-    print(plain(done.message))
+    print(printable(done.message))
     return 0 if done.status in ("promoted", "already") else 1

@@ -14,12 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print what differs between two rounds."""
     from al_plugin.compare import compare, lines
-    from al_plugin.page.html import plain
+    from al_plugin.foreign import printable
 
     found = compare(arguments.a, arguments.b)
     if arguments.json:
         print(json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False))
         return 0
     for line in lines(found):
-        print(plain(line).replace("\n", " "))
+        print(printable(line))
     return 0

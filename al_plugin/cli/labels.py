@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 from al_plugin import layout, ledger, repair
+from al_plugin.foreign import printable
 from al_plugin.intake import Intake, take_in, write_docs
 from al_plugin.stage import load_params
 
 _SHOWN = 20
+_LONGEST = 2000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,12 +47,12 @@ def _add(path: Path, annotator: str, *, quarantine: bool) -> int:
             who = f" by {row.annotator}" if row.annotator else ""
             label = f" labelled {row.label!r}" if row.label else ""
             where = f"{path.name} line {row.line}, sample {row.sample_id}{label}{who}"
-            print(f"{where}: {reason}; {remedy}", file=sys.stderr)
+            print(printable(f"{where}: {reason}; {remedy}"), file=sys.stderr)
     if len(taken.refused) > _SHOWN:
         print(f"... and {len(taken.refused) - _SHOWN} more rows", file=sys.stderr)
     if taken.refused and not taken.filed:
         print(
-            f"al labels: {len(taken.refused)} rows of {path.name} are not in order, so nothing was filed; "
+            f"al labels: {len(taken.refused)} rows of {printable(path.name)} are not in order, so nothing was filed; "
             "correct them, or file the batch whole with --quarantine",
             file=sys.stderr,
         )
@@ -61,9 +63,9 @@ def _add(path: Path, annotator: str, *, quarantine: bool) -> int:
 
 def _print_taken(taken: Intake) -> None:
     for warning in taken.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {printable(warning)}", file=sys.stderr)
     if taken.ignored_columns:
-        print(f"columns not filed: {', '.join(taken.ignored_columns)}")
+        print(printable(f"columns not filed: {', '.join(taken.ignored_columns)}", _LONGEST))
     if taken.known:
         print(f"{taken.known} answers were filed before and stay as they are")
     if taken.blank:

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from al_plugin import __version__, layout
 from al_plugin.errors import AlError, CampaignError
+from al_plugin.foreign import printable
 
 # name -> one line of help; the module of a command is imported when it is called.
 COMMANDS = {
@@ -37,6 +38,7 @@ COMMANDS = {
 # Commands that need no campaign, and those that work where the person stands.
 _ANYWHERE = ("init", "strategies", "demo", "check", "doctor")
 _HERE = ("init", "demo")
+_LONGEST = 2000
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,26 +53,53 @@ def main(argv: list[str] | None = None) -> int:
             _module(name).add_arguments(sub)
     arguments = parser.parse_args(words)
     try:
-        root = _campaign_root()
-        if root is None and arguments.command not in _ANYWHERE:
-            raise CampaignError(
-                f"{Path.cwd()} is not inside a campaign: no {layout.PARAMS} beside a {layout.DVC_YAML} here or above",
-                change="start one with `al init`, or see one with `al demo`",
-            )
-        if root is not None and arguments.command not in _HERE:
-            os.chdir(root)
-        return int(_module(arguments.command).run(arguments))
-    except AlError as error:
-        print(f"al {arguments.command}: {error}", file=sys.stderr)
-        return 1
+        return _run(arguments)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        print(f"al {arguments.command}: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        found = _trouble(error)
+        if not found:
+            raise  # a bug keeps its traceback
+        print(f"al {arguments.command}: {found}", file=sys.stderr)
+        return 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    root = _campaign_root()
+    if root is None and arguments.command not in _ANYWHERE:
+        raise CampaignError(
+            f"{Path.cwd()} is not inside a campaign: no {layout.PARAMS} beside a {layout.DVC_YAML} here or above",
+            change="start one with `al init`, or see one with `al demo`",
+        )
+    if root is not None and arguments.command not in _HERE:
+        os.chdir(root)
+    return int(_module(arguments.command).run(arguments))
+
+
+def _trouble(error: Exception) -> str:
+    """One line on what is no bug; "" for what is one, unless a foreign hand changed what the stages wrote."""
+    if isinstance(error, AlError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    if isinstance(error, OSError):
+        return printable(f"{error.filename or ''}: {error.strerror or error}")
+    changed = _altered()
+    told = f"{', '.join(changed[:3])} is not what its stage wrote ({error!r}); run dvc repro"
+    return printable(told, _LONGEST) if changed else ""
+
+
+def _altered() -> list[str]:
+    """What a foreign hand changed, where files that the stages wrote cannot be understood."""
+    from al_plugin import history
+
+    try:
+        return history.altered()
+    except (AlError, OSError):
+        return [layout.DVC_LOCK]
 
 
 def _module(command: str) -> ModuleType:

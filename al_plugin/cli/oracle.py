@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from al_plugin import layout, ledger, store, waiting
+from al_plugin.bounds import TEXT
 from al_plugin.data.answers import Answer, Sheet
 from al_plugin.errors import LabelError
 from al_plugin.intake import take_in_sheet
@@ -41,8 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _known(path: Path) -> dict[str, str]:
-    text = store.read_bytes(path, "name a CSV with --answers FILE").decode("utf-8-sig")
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if not {"sample_id", "label"} <= set(reader.fieldnames or ()):
-        raise LabelError(f"{path} has columns {reader.fieldnames}", change="it needs sample_id and label")
-    return {row["sample_id"]: row["label"] for row in reader}
+    content = store.read_bytes(path, "name a CSV with --answers FILE", most=TEXT)
+    try:
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        if not {"sample_id", "label"} <= set(reader.fieldnames or ()):
+            raise LabelError(f"{path} has columns {reader.fieldnames}", change="it needs sample_id and label")
+        return {row["sample_id"]: row["label"] or "" for row in reader}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LabelError(f"{path} is not a CSV file in UTF-8 ({error})") from error

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Iterator
 
 from al_plugin import history
-from al_plugin.ci.words import plain
 from al_plugin.errors import CampaignError
+from al_plugin.foreign import printable
 from al_plugin.replay import Replayed, kept, recomputed, round_or_error
 
 
@@ -33,7 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
         found = kept(past) if arguments.from_cache else recomputed(past)
         worst = max(worst, not found.identical)
         for line in lines(found, computed=not arguments.from_cache):
-            print(f"round {past.number} ({past.commit[:9]}): {'  ' * line.startswith(' ')}{plain(line)}", flush=True)
+            print(
+                f"round {past.number} ({past.commit[:9]}): {'  ' * line.startswith(' ')}{printable(line)}", flush=True
+            )
     return int(worst)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from al_plugin.config import Params
 from al_plugin.errors import DataError, ParamsError
+from al_plugin.foreign import printable
 from al_plugin.simulate import data as labelled
 from al_plugin.simulate import output
 from al_plugin.simulate.analysis import Question
@@ -101,7 +102,8 @@ def shown(runs: Iterator[Finished], shared: Shared) -> Iterator[Finished]:
             print(f"\r{bar:░<30} {count}/{total} runs, about {left:.0f} s left ", end="", file=sys.stderr, flush=True)
         elif one.fresh or one.failure:
             end = one.failure or f"done ({spent:.0f} s)"
-            print(f"{count}/{total} {one.arm.name}, seed {one.seed}: {end}", file=sys.stderr, flush=True)
+            told = printable(f"{one.arm.name}, seed {one.seed}: {end}")
+            print(f"{count}/{total} {told}", file=sys.stderr, flush=True)
         yield one
     if terminal:
         print("\r\033[K", end="", file=sys.stderr, flush=True)

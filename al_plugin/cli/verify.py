@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from al_plugin.ci.words import plain
+from al_plugin.foreign import printable
 from al_plugin.stage import load_params
 from al_plugin.verify import document, verify
 
@@ -22,6 +22,6 @@ def run(arguments: argparse.Namespace) -> int:
         for check in checks:
             more = f" (and {check.breaks - 1} more)" if check.breaks > 1 else ""
             remedy = f"; {check.change}" if check.change else ""
-            said = plain(f"{check.text}{more}{remedy}")
+            said = printable(f"{check.text}{more}{remedy}")
             print(f"{'ok    ' if check.holds else 'BROKEN'} {check.name:15} {said}")
     return 0 if all(check.holds for check in checks) else 1

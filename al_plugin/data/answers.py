@@ -14,8 +14,10 @@ REQUIRED = ("query_id", "sample_id", "label")
 _DELIMITERS = ",;\t"
 # Without a key: a batch filed by an early 0.1.
 _FILE_NAME = re.compile(r"^b(\d{2,})(?:-[0-9a-f]{6})?--(.+)\.csv$")
-# `for_people` puts a quote mark before a cell that a spreadsheet would run; it comes back with one.
-_FORMULA_MARK = re.compile(r"^'(?=[=+\-@\t\r])")
+# What makes a spreadsheet run a cell, in East Asian ones also the wide forms. `for_people` puts a quote mark before
+# such a cell; it comes back with one.
+_RUN = "=+-@\t\r\n＝＋－＠"
+_FORMULA_MARK = re.compile(f"^'(?=[{re.escape(_RUN)}])")
 _SAFE = re.compile(r"[^A-Za-z0-9._@+-]")
 
 
@@ -104,12 +106,19 @@ def for_people(answers: Sequence[Answer], extra: Sequence[dict[str, str]] = ()) 
     out = io.StringIO(newline="")
     extra_columns = list(extra[0]) if extra else []
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["query_id", "sample_id", "annotator", "status", "label", "note", *extra_columns])
+    heads = ["query_id", "sample_id", "annotator", "status", "label", "note", *extra_columns]
+    writer.writerow([_inert(cell) for cell in heads])
     for position, answer in enumerate(answers):
         cells = [answer.query_id, answer.sample_id, answer.annotator, answer.status, answer.label, answer.note]
         cells += [extra[position][name] for name in extra_columns] if extra else []
-        writer.writerow([f"'{cell}" if cell[:1] in "=+-@\t\r" and cell else cell for cell in cells])
+        writer.writerow([_inert(cell) for cell in cells])
     return out.getvalue().encode()
+
+
+def _inert(cell: str) -> str:
+    cell = f"'{cell}" if cell and cell[0] in _RUN else cell
+    # Readers end a row at \r too, but csv quotes a cell for \n alone.
+    return cell.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def digest(content: bytes) -> str:

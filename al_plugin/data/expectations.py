@@ -4,7 +4,6 @@ Only merge-labels and the commands that file labels import this module: importin
 great_expectations takes about two seconds.
 """
 
-import json
 import logging
 import os
 import warnings
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from al_plugin.errors import LabelError
+from al_plugin.foreign import parsed
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
@@ -50,7 +50,7 @@ class Outcome:
 def read_suite(content: bytes, where: str) -> dict[str, Any]:
     """The suite as JSON, or LabelError if it is not one or lacks a rule that merging relies on."""
     try:
-        suite: dict[str, Any] = json.loads(content)
+        suite: dict[str, Any] = parsed(content)
         rules = [expectation["meta"]["rule"] for expectation in suite["expectations"]]
         critical = {
             expectation["kwargs"].get("column")
@@ -82,7 +82,12 @@ def validate(
     column whose cells are all null does not apply, and passes. With ``docs_folder`` (absolute)
     great_expectations also writes its Data Docs pages there.
     """
-    results = _run(table, suite, docs_folder)
+    try:
+        results = _run(table, suite, docs_folder)
+    except Exception as error:  # great_expectations raises what an expectation's own code raises
+        raise LabelError(
+            f"the expectation suite could not run ({error})", change="correct gx/expectations/label_batch.json"
+        ) from error
     return [_outcome(expectation, results.get(expectation["meta"]["rule"])) for expectation in suite["expectations"]]
 
 

@@ -1,5 +1,6 @@
 """The pool: parts of samples with ids and features. The one place that turns positions into ids."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from al_plugin.errors import DataError
 from al_plugin.schemas import schema
 
 SCHEMA = schema("pool")
+# Would break a line of a message or a cell of a sheet, or turn the text around it; such an id comes back as another.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,9 @@ def column_of_ids(table: pa.Table, where: str) -> NDArray[np.object_]:
     ids = strings(column)
     if column.null_count or (len(ids) and (ids == "").any()):
         raise DataError(f"{where}: some sample_id is empty", change="give every sample an id")
+    if _CONTROL.search("".join(ids)):
+        bad = next(sample for sample in ids if _CONTROL.search(sample))
+        raise DataError(f"{where}: sample_id {bad!r} holds a control character", change="give it another id")
     return ids
 
 

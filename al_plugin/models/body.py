@@ -10,6 +10,8 @@ from al_plugin.models.augment import augmentation
 from al_plugin.models.task import Body
 from al_plugin.named import imported
 
+NAMES = ("mlp", "linear", "cnn")
+
 
 class Network(nn.Module):
     """Standardise, embed, drop, decide: logits (B, C) from rows (B, width) of numbers, float32 or uint8.

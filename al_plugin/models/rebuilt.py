@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from al_plugin.axes import Floats
+from al_plugin.errors import ModelError
 from al_plugin.models.task import BATCH
 
 if TYPE_CHECKING:
@@ -20,10 +21,29 @@ _BLOCK = 32 * BATCH
 def rebuild(card: Mapping[str, Any], weights: Weights) -> "Network":
     """The module of one network."""
     # torch takes a second to import: round 0 has no model and does without.
+    import torch
+
+    from al_plugin.models.body import NAMES
+
+    try:
+        network = card["network"]
+        if network["body"] in NAMES:
+            # Without memory first: a card may claim any size.
+            with torch.device("meta"):
+                _refuse_others(_built(network), weights)
+        model = _built(network)
+        _load(model, weights)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
+        raise ModelError(
+            f"the model card and the weights do not make a network ({error!r:.300})", change="train again"
+        ) from error
+    return model
+
+
+def _built(network: Mapping[str, Any]) -> "Network":
     from al_plugin.models.body import build
     from al_plugin.models.task import Body
 
-    network = card["network"]
     shape = tuple(network["shape"])
     model = build(
         Body(network["body"], shape),
@@ -36,8 +56,16 @@ def rebuild(card: Mapping[str, Any], weights: Weights) -> "Network":
         from al_plugin.models.minimax import Cosine
 
         model = Cosine(model, temperature=network["temperature"])
-    _load(model, weights)
     return model
+
+
+def _refuse_others(model: "Network", weights: Weights) -> None:
+    """ValueError unless the weights have the names and shapes of the network's."""
+    claimed = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name in sorted(claimed.keys() | weights.keys()):
+        there = weights[name].shape if name in weights else None
+        if claimed.get(name) != there:
+            raise ValueError(f"{name} is {there}, the card says {claimed.get(name)}")
 
 
 class Networks:

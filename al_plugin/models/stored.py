@@ -15,8 +15,9 @@ from functools import lru_cache
 from hashlib import blake2b
 from types import FunctionType
 from typing import Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
+from al_plugin.bounds import room
 from al_plugin.errors import StrategyError
 
 _SCHEMA = "schema.json"
@@ -52,7 +53,13 @@ def stored(estimator: Any, path: str, made: Any) -> bytes:
 
 def restored(content: bytes, path: str, made: Any) -> Any:
     """The estimator; StrategyError where it holds a type that neither skops nor the user's naming it trusts."""
-    return _loaded(content, tuple(_trusted(content, path, made)))
+    trusted = tuple(_trusted(content, path, made))
+    try:
+        return _loaded(content, trusted)
+    except Exception as error:  # what a forged tree of numbers leads its types to
+        raise StrategyError(
+            f"the weights of estimator {path} cannot be loaded ({error})", change="run dvc repro"
+        ) from error
 
 
 @lru_cache(maxsize=2)
@@ -99,8 +106,10 @@ def _renamed(node: Any, names: dict[str, str]) -> Any:
 def _trusted(content: bytes, path: str, made: Any) -> list[str]:
     """Names of the types in it beyond skops' own list that may be loaded, or StrategyError."""
     try:
+        _refuse_bomb(content)
         asked = _skops().get_untrusted_types(data=content)
-    except (BadZipFile, KeyError, TypeError, ValueError) as error:
+    # A forged tree of types leads skops wherever it leads; nothing of it has run yet.
+    except Exception as error:
         raise StrategyError(
             f"the weights of estimator {path} are not in skops' format ({error})", change="run dvc repro"
         ) from error
@@ -113,6 +122,14 @@ def _trusted(content: bytes, path: str, made: Any) -> list[str]:
             change=f"only scikit-learn's types and classes of {', '.join(sorted(packages))} are",
         )
     return list(asked)
+
+
+def _refuse_bomb(content: bytes) -> None:
+    """ValueError where the archive unpacks to more than its ``room``; zipfile unpacks no more than is declared."""
+    with ZipFile(io.BytesIO(content)) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > room(len(content)):
+        raise ValueError(f"it unpacks to {unpacked:,} bytes")
 
 
 def _own(name: str, module: str, packages: set[str]) -> bool:

@@ -1,14 +1,11 @@
 """Markup from text: everything is escaped unless it is markup already."""
 
-import re
-import unicodedata
 from collections.abc import Iterable
 from html import escape
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])")
+from al_plugin.foreign import visible
+
 _VOID = frozenset({"meta", "img", "br", "circle", "line", "path", "rect"})
-# What turns the direction of the text around it.
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 
 
 class Markup(str):
@@ -20,14 +17,6 @@ class Markup(str):
 Content = str | int | float | None | Iterable["Content"]
 
 
-def plain(text: object) -> str:
-    """Text without what a terminal or a browser would obey: escape sequences, controls, turned directions."""
-    kept = _ESCAPES.sub("", str(text))
-    return "".join(
-        c for c in kept if c in "\n\t" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _TURNING)
-    )
-
-
 def render(content: Content) -> Markup:
     """Markup of a string (escaped), of markup (as it is), of numbers, or of several of these in a row."""
     if content is None:
@@ -35,7 +24,7 @@ def render(content: Content) -> Markup:
     if isinstance(content, Markup):
         return content
     if isinstance(content, str | int | float):
-        return Markup(escape(plain(content), quote=True))
+        return Markup(escape(visible(content), quote=True))
     return Markup("".join(render(part) for part in content))
 
 
@@ -45,7 +34,7 @@ def tag(name: str, /, *content: Content, **attributes: str | float | None) -> Ma
     for key, value in attributes.items():
         if value is not None:
             shown = f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
-            written.append(f' {key.rstrip("_").replace("_", "-")}="{escape(plain(shown), quote=True)}"')
+            written.append(f' {key.rstrip("_").replace("_", "-")}="{escape(visible(shown), quote=True)}"')
     head = f"<{name}{''.join(written)}"
     if name in _VOID and not content:
         return Markup(f"{head}>" if name in ("meta", "img", "br") else f"{head}/>")

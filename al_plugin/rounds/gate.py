@@ -154,22 +154,25 @@ def answered_files(rounds: Sequence[LabelRound]) -> list[AnswerFile]:
     return [file for label_round in rounds for file in sorted(label_round.files, key=lambda f: f.name)]
 
 
-def _votes(files: Sequence[AnswerFile], replaced: set[Key]) -> dict[tuple[int, str], list[Answer]]:
-    votes: dict[tuple[int, str], list[Answer]] = defaultdict(list)
+def _votes(files: Sequence[AnswerFile], replaced: set[Key]) -> dict[tuple[int, str], Counter[tuple[str | None, ...]]]:
+    """Votes on each query by (annotator, label), (annotator, None), (None, label) and (None, None): all."""
+    votes: dict[tuple[int, str], Counter[tuple[str | None, ...]]] = defaultdict(Counter)
     for file in files:
         for answer in file.answers:
             key = file.key(answer)
             if answer.status == "labelled" and key not in replaced:
-                votes[(file.round, answer.query_id)].append(answer)
+                who, label = answer.annotator, answer.label
+                votes[(file.round, answer.query_id)].update([(who, label), (who, None), (None, label), (None, None)])
     return votes
 
 
-def _agrees(answer: Answer, votes: Sequence[Answer]) -> float | None:
+def _agrees(answer: Answer, votes: Counter[tuple[str | None, ...]]) -> float | None:
     """Share of the other annotators' labels equal to this one; None without others."""
-    others = [vote.label for vote in votes if vote.annotator != answer.annotator]
+    who, label = answer.annotator, answer.label
+    others = votes[None, None] - votes[who, None]
     if answer.status != "labelled" or not others:
         return None
-    return sum(label == answer.label for label in others) / len(others)
+    return (votes[None, label] - votes[who, label]) / others
 
 
 def _too_fast(answer: Answer) -> float | None:

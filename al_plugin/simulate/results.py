@@ -15,7 +15,7 @@ from al_plugin.config import Params
 from al_plugin.errors import DataError
 from al_plugin.simulate.data import Data
 from al_plugin.simulate.plan import Arm, Plan
-from al_plugin.simulate.run import SCHEMA, run
+from al_plugin.simulate.run import MEASURED, SCHEMA, run
 from al_plugin.simulate.workers import Outcome, outcomes
 
 FOLDER = f"{layout.PRIVATE}/simulate"
@@ -98,7 +98,14 @@ def _read(folder: Path, arm: Arm, number: int) -> dict[str, Any] | None:
     except DataError:
         return None
     asked = {"schema": SCHEMA, "arm": arm.name, "seed": number}
-    return found if all(found.get(name) == value for name, value in asked.items()) else None
+    return found if all(found.get(name) == value for name, value in asked.items()) and _is_whole(found) else None
+
+
+def _is_whole(found: Mapping[str, Any]) -> bool:
+    """Whether it holds what ``run`` gives: the picks, and as many numbers of each metric as budgets."""
+    columns = [found.get(name) for name in ("labels", *MEASURED)]
+    lists = [column for column in columns if isinstance(column, list) and all(type(x) in (int, float) for x in column)]
+    return isinstance(found.get("picks"), str) and len(lists) == len(columns) and len({len(c) for c in lists}) == 1
 
 
 def _path(folder: Path, arm: Arm, number: int) -> Path:

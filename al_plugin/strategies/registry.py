@@ -38,6 +38,10 @@ class Noted(NamedTuple):
     note: str
 
 
+# Whole numbers from here on are no 64-bit ones.
+_BEYOND = 2**63
+
+
 @dataclass(frozen=True)
 class Range:
     """Closed interval a numeric knob must lie in; None is unbounded."""
@@ -213,13 +217,16 @@ def check_knobs(strategy: Strategy, values: Mapping[str, Any]) -> dict[str, Any]
 def check_value(where: str, value: Any, knob: Knob) -> Any:
     """``value`` as the knob's type and within its limit, or StrategyError."""
     if knob.type is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < _BEYOND else value
     checked: Any = value
     if type(value) is not knob.type:
         raise StrategyError(
             f"params.yaml sets {where} to {value!r} ({type(value).__name__})",
             change=f"it takes a {knob.type.__name__}, default {knob.default!r}",
         )
+    if (isinstance(value, int) and abs(value) >= _BEYOND) or (isinstance(value, str) and not value.isprintable()):
+        what = "a whole number of 64 bits" if isinstance(value, int) else "a text without control characters"
+        raise StrategyError(f"params.yaml sets {where} to {value!r:.80}", change=f"it takes {what}")
     if isinstance(knob.limit, OneOf) and value not in knob.limit.words:
         raise StrategyError(
             f"params.yaml sets {where} to {value!r}{near(value, knob.limit.words)}",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from al_plugin.errors import AlError, TrackingError
+from al_plugin.foreign import printable, without_secrets
 
 if TYPE_CHECKING:
     from al_plugin.config import Params
@@ -53,19 +54,18 @@ def conversed(where: "Place", words: Callable[[], T]) -> tuple[T | None, str]:
     raise anything, and none of it may fail a round.
     """
     from al_plugin.tracking import probe, session
-    from al_plugin.tracking.place import without_password
 
     trouble = probe.trouble(where.shown) if where.is_http else ""
     if trouble:
-        return None, without_password(trouble)
+        return None, printable(without_secrets(trouble))
     try:
         with session.quiet(), session.alone(where.lock), session.talking(where):
             return words(), ""
     except AlError:
         raise
     except Exception as error:  # noqa: BLE001
-        lines = str(error).strip().splitlines() or ["no reason given"]
-        return None, without_password(f"{type(error).__name__}: {lines[0][:_LONGEST_CAUSE]}")
+        lines = without_secrets(str(error)).strip().splitlines() or ["no reason given"]
+        return None, printable(f"{type(error).__name__}: {lines[0]}", _LONGEST_CAUSE)
 
 
 def _told(params: "Params", where: "Place", told: "Record") -> Told:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from al_plugin import layout
+from al_plugin.foreign import without_secrets
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlruns"
@@ -59,7 +60,7 @@ def resolve(configured: str | None, root: Path, home: Path | None = None) -> Pla
     lock = folder / layout.PRIVATE / "locks" / "mlflow.lock"
     uri = configured or os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{DATABASE}"
     if not uri.startswith(_SQLITE) or uri == _SQLITE:
-        return Place(uri, without_password(uri), None, None, lock)
+        return Place(uri, without_secrets(uri), None, None, lock)
     path, mark, options = uri.removeprefix(_SQLITE).partition("?")
     database = folder / path
     # Absolute, since MLflow keeps one store per URI, whatever the folder. But it would read a % in
@@ -80,8 +81,3 @@ def _home(root: Path) -> Path:
 
 def _near(database: Path) -> str:
     return os.path.relpath(database) if database.is_relative_to(Path.cwd()) else str(database)
-
-
-def without_password(text: str) -> str:
-    """The text without the ``user:password@`` of the addresses in it."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "", text)

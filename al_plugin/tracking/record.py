@@ -14,10 +14,10 @@ from typing import Any
 from al_plugin import layout, store
 from al_plugin.config import Params
 from al_plugin.errors import AlError
+from al_plugin.foreign import without_secrets
 from al_plugin.strategies import recipes
 from al_plugin.tracking import key
 from al_plugin.tracking.digests import file_md5
-from al_plugin.tracking.place import without_password
 
 _REPRO = "run dvc repro"
 _DOCUMENTS = (layout.LABEL_METRICS, layout.TRAIN_METRICS, layout.SCORE_METRICS, layout.SELECT_METRICS, layout.CARD)
@@ -186,7 +186,7 @@ def repository(root: Path) -> str:
     """URL that others can clone the repository from, without a password in it, or ""."""
     url = _git(root, "config", "--get", "remote.origin.url")
     remote = re.match(r"(?!file:)\w[\w+.-]*://|[^/\\:]+@[^/\\:]+:", url)
-    return without_password(url) if remote else ""
+    return without_secrets(url) if remote else ""
 
 
 def _origin(root: Path, content: Mapping[str, str]) -> dict[str, str]:
