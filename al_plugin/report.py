@@ -176,7 +176,7 @@ def _numbers(trained: Mapping[str, Any]) -> dict[str, float]:
 def _strategy(one: Round) -> str:
     """What chose the query: the strategies of the round, the one that the rows name for the last."""
     counts = one.labeled.per_class(len(one.params.campaign.classes))
-    triple = recipes.resolve(one.params.campaign.recipe, one.params.overrides(), counts)
+    triple = recipes.resolve(one.params.campaign.recipe, one.params.overrides(), counts, one.params.campaign.task)
     chosen = [row for row in one.query if row.kind != "random"]
     select = strategy_of(chosen[0]) if chosen else triple.select
     return f"{triple.train} + {triple.score} + {select}"

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from al_plugin import targets
 from al_plugin.data.answers import STATUSES, Answer
 from al_plugin.data.expectations import Outcome
 from al_plugin.data.label_round import AnswerFile, Key, LabelRound
@@ -57,6 +58,7 @@ def columns(
     queries: Mapping[int, Sequence[QueryRow]],
     pool_ids: Collection[str],
     classes: Sequence[str],
+    task: str = targets.CLASSES,
 ) -> dict[str, list[Any]]:
     """Helper columns, one row per answer of ``checked``, in order.
 
@@ -64,6 +66,7 @@ def columns(
     the query of each label round. Booleans are True where the row is in order; shares
     (skipped, too_fast, accepted_prediction, agrees) are 0/1 or None where they do not apply.
     """
+    asking = targets.of(task, classes)
     asked = {(number, row.query_id): row.sample_id for number, rows in queries.items() for row in rows}
     everything = [*filed, *checked]
     replaced = superseded(everything)
@@ -75,8 +78,7 @@ def columns(
     )
     by_key = {file.key(answer): file.batch for file in everything for answer in file.answers}
     in_file = Counter(file.key(answer) for file in everything for answer in file.answers)
-    consensus = _votes(everything, replaced)
-    allowed = set(classes)
+    consensus = _votes(everything, replaced, asking)
     table: dict[str, list[Any]] = defaultdict(list)
     for file in checked:
         for row_number, answer in enumerate(file.answers, start=1):
@@ -96,14 +98,14 @@ def columns(
             table["annotator_named"].append(bool(answer.annotator))
             table["status_known"].append(answer.status in STATUSES)
             table["label_matches_status"].append(labelled == bool(answer.label))
-            table["label_allowed"].append(not labelled or not answer.label or answer.label in allowed)
+            table["label_allowed"].append(not labelled or not answer.label or not asking.problem(answer.label))
             table["once_in_file"].append(in_file[key] == 1)
             table["answered_once"].append(key in replaced or others == 0)
             table["supersedes_earlier_answer"].append(_supersedes_earlier(file, answer, by_key))
-            table["skipped"].append(float(not labelled))
+            table["skipped"].append(float(answer.status not in asking.votes))
             table["too_fast"].append(_too_fast(answer))
             table["accepted_prediction"].append(float(answer.origin == "prediction") if answer.origin else None)
-            table["agrees"].append(_agrees(answer, consensus[(file.round, answer.query_id)]))
+            table["agrees"].append(_agrees(answer, consensus[(file.round, answer.query_id)], asking))
     return dict(table)
 
 
@@ -155,22 +157,30 @@ def answered_files(rounds: Sequence[LabelRound]) -> list[AnswerFile]:
     return [file for label_round in rounds for file in sorted(label_round.files, key=lambda f: f.name)]
 
 
-def _votes(files: Sequence[AnswerFile], replaced: set[Key]) -> dict[tuple[int, str], list[Answer]]:
+def _votes(
+    files: Sequence[AnswerFile], replaced: set[Key], asking: targets.Targets
+) -> dict[tuple[int, str], list[Answer]]:
     votes: dict[tuple[int, str], list[Answer]] = defaultdict(list)
     for file in files:
         for answer in file.answers:
             key = file.key(answer)
-            if answer.status == "labelled" and key not in replaced:
+            if key not in replaced and is_vote(answer, asking):
                 votes[(file.round, answer.query_id)].append(answer)
     return votes
 
 
-def _agrees(answer: Answer, votes: Sequence[Answer]) -> float | None:
-    """Share of the other annotators' labels equal to this one; None without others."""
+def is_vote(answer: Answer, asking: targets.Targets) -> bool:
+    """Whether an answer says what the label is, by status and label."""
+    return answer.status in asking.votes and (answer.status == "labelled" or not answer.label)
+
+
+def _agrees(answer: Answer, votes: Sequence[Answer], asking: targets.Targets) -> float | None:
+    """Share of the other annotators' labels equal to this one; None without others, and for numbers."""
     others = [vote.label for vote in votes if vote.annotator != answer.annotator]
-    if answer.status != "labelled" or not others:
+    if not others or not is_vote(answer, asking):
         return None
-    return sum(label == answer.label for label in others) / len(others)
+    agreed = [asking.agree(label, answer.label) for label in others]
+    return None if None in agreed else sum(map(bool, agreed)) / len(agreed)
 
 
 def _too_fast(answer: Answer) -> float | None:

@@ -69,7 +69,7 @@ def select(
     n_random = round(asked.random_share * n)
     drawn = _random_share(len(candidates), n_random, asked)
     rest = np.delete(candidates, drawn)
-    at_hand = dict(signals) | {"labels": labeled.labels}
+    at_hand = dict(signals) | {"labels": labeled.labels, "answers": labeled.labels}
     if board.scores is not None:
         at_hand["scores"] = board.scores
     at_hand["sample_keys"] = mixed_keys(hashes, seeds.number(asked.seed, asked.round, "select"))
