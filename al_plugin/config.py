@@ -317,6 +317,15 @@ def read_campaign(content: bytes) -> Campaign:
     return campaign
 
 
+def require_classes(params: Params, what: str) -> None:
+    """ParamsError where ``what`` (a command) is asked of a campaign of another task than classes."""
+    if params.campaign.task != targets.CLASSES:
+        raise ParamsError(
+            f"{what} compares predicted classes, and campaign.task is {params.campaign.task}",
+            change="see docs/tasks.md for what there is under it",
+        )
+
+
 def check_version(params: Params) -> None:
     """ParamsError if the campaign is computed with another version of the plugin than this one."""
     asked = params.campaign.plugin_version

@@ -51,6 +51,7 @@ def verdict(
             more=tuple(more) or (params.select.n,),
             evaluation=_evaluation_size(),
             random_curve=None if random_curve is None else read_curve(random_curve),
+            metric=params.campaign.targets.metrics[0],
         ),
         unread=tuple(sorted(rounds.keys() - {fact.number for fact in facts})),
     )
@@ -87,7 +88,11 @@ def _facts(rounds: Mapping[int, PastRound], params: Params) -> list[Facts]:
         trained = _metrics(past)
         if trained is None:
             continue
-        query = _query(number + 1)
+        query, metric = _query(number + 1), params.campaign.targets.metrics[0]
+        if metric != "accuracy":  # no class to be right or wrong about
+            value = (trained.get("eval") or {}).get(metric)
+            found.append(Facts(number, int(trained["labels"]), accuracy=value, money=money.get(number)))
+            continue
         seen = _seen(past, rounds.get(number - 1), query, classes)
         found.append(
             Facts(

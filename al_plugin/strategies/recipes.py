@@ -90,17 +90,19 @@ RECIPES: Mapping[str, Triple] = {
     "svp": Triple("proxy", "margin", "top"),
     "vaal": Triple("vaal", "vaal", "top"),
     "mal": Triple("mal", "mal", "top"),
-    # numbers
+}
+# Those of the other tasks: numbers, then sets of labels.
+OF_OTHER_TASKS: Mapping[str, Triple] = {
     "predictive_variance": Triple("single", "predictive_variance", "top"),
     "qbc_variance": Triple("ensemble", "predictive_variance", "top"),
     "gsx": Triple("single", "random", "gsx"),
     "gsy": Triple("single", "random", "gsy"),
     "igs": Triple("single", "random", "igs"),
-    # sets of labels
     "label_entropy": Triple("single", "label_entropy", "top"),
     "label_margin": Triple("single", "label_margin", "top"),
     "label_bald": Triple("single", "label_bald", "top"),
 }
+ALL: Mapping[str, Triple] = {**RECIPES, **OF_OTHER_TASKS}
 
 
 @dataclass(frozen=True)
@@ -155,10 +157,10 @@ def resolve(
     """
     if recipe == "auto":
         base = _automatic(labels_per_class, task)
-    elif recipe in RECIPES:
-        base = RECIPES[recipe]
+    elif recipe in ALL:
+        base = ALL[recipe]
     else:
-        known = ("auto", *RECIPES)
+        known = ("auto", *ALL)
         raise ParamsError(
             f"campaign.recipe asks for {recipe!r}, which does not exist{near(recipe, known)}",
             change=f"one of: {', '.join(known)}",
@@ -185,7 +187,7 @@ def _other_task(labels_per_class: Sequence[int], task: str) -> Triple:
     else:
         needed, warm, said = COLD_START_LABELS_PER_CLASS, "label_entropy", f"every label {fewest} times or more"
     cold = fewest < needed
-    return replace(RECIPES["typiclust" if cold else warm], reason=f"auto: {'cold start' if cold else warm}, {said}")
+    return replace(ALL["typiclust" if cold else warm], reason=f"auto: {'cold start' if cold else warm}, {said}")
 
 
 def check_pairing(

@@ -202,7 +202,7 @@ def names(stage: str) -> tuple[str, ...]:
 
 def fitting(stage: str, task: str) -> list[str]:
     """Names of the shipped strategies of a stage that fit a task; imports all of them."""
-    return [name for name in shipped(stage) if load(stage, name).fits(task)]
+    return sorted(name for name in shipped(stage) if load(stage, name).fits(task))
 
 
 def check_knobs(strategy: Strategy, values: Mapping[str, Any]) -> dict[str, Any]:

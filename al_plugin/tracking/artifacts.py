@@ -42,7 +42,7 @@ def _made(record: Record) -> Iterator[tuple[str, bytes]]:
     head = f"{record.campaign} {record.short}"
     query = tables.query_table(store.read_bytes(record.root / layout.QUERY, "run dvc repro"))
     yield QUERY_TABLE, tables.split_json(query).encode()
-    if record.labels:
+    if record.labels and record.per_class:
         yield "figures/classes.png", figures.class_balance(record.per_class, f"{head}: labels by class")
     if record.epochs:
         yield "figures/training.png", figures.training_curve(record.epochs, f"{head}: training")

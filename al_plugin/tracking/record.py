@@ -139,7 +139,7 @@ def _judged(params: Params, root: Path, home: Path, number: int) -> dict[str, fl
 def strategy_name(triple: recipes.Triple) -> str:
     """The recipe's name where the triple is one's, else its parts that are not the default."""
     parts = (triple.train, triple.score, triple.select)
-    for name, known in recipes.RECIPES.items():
+    for name, known in recipes.ALL.items():
         if parts == (known.train, known.score, known.select):
             return name
     train = "" if triple.train == "single" else f"{triple.train}+"
