@@ -16,7 +16,7 @@ from al_plugin.errors import SignalError
 
 @dataclass(frozen=True)
 class Signal:
-    """One array (or count) that flows between stages; ``task`` is the only one that has it, "" where all do."""
+    """One array (or count) that flows between stages; ``task`` names the tasks that have it, "" where all do."""
 
     axes: str
     source: str
@@ -25,7 +25,7 @@ class Signal:
 
     def under(self, task: str) -> bool:
         """Whether a campaign of this task has it."""
-        return self.task in ("", task)
+        return not self.task or task in self.task.split()
 
 
 SIGNALS: Mapping[str, Signal] = {
@@ -68,9 +68,9 @@ SIGNALS: Mapping[str, Signal] = {
     ),
     "scores": Signal("N", "score", "acquisition score: higher is labelled first, -inf never"),
     "n_samples": Signal("", "votes", "number of samples with a vote"),
-    "n_classes": Signal("", "votes", "number of classes"),
+    "n_classes": Signal("", "votes", "number of classes", "classes multilabel"),
     "vote_samples": Signal("V", "votes", "sample (0..S-1) of each vote"),
-    "vote_labels": Signal("V", "votes", "class index of each vote"),
+    "vote_labels": Signal("V", "votes", "class index of each vote", "classes multilabel"),
     "vote_values": Signal("V", "votes", "number of each vote", "regression"),
     "vote_annotators": Signal("V", "votes", "annotator index of each vote"),
     "vote_order": Signal("V", "votes", "rank of each vote in time: later votes are larger"),

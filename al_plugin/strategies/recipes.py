@@ -165,11 +165,18 @@ def resolve(
             f"campaign.recipe asks for {recipe!r}, which does not exist{near(recipe, known)}",
             change=f"one of: {', '.join(known)}",
         )
-    if task != "classes" and not registry.load("score", base.score).fits(task):
-        unread = "scores" not in registry.load("select", overrides.get("select") or base.select).signals
-        base = replace(base, score="random") if unread else base
+    if task != "classes":
+        looks = "scores" in registry.load("select", overrides.get("select") or base.select).signals
+        if recipe == "auto" and looks:
+            base = replace(base, score=_DOUBT[task])
+        elif not looks and not registry.load("score", base.score).fits(task):
+            base = replace(base, score="random")
     parts = {stage: overrides.get(stage) or getattr(base, stage) for stage in ("train", "score", "select")}
     return Triple(**parts, reason=base.reason or f"recipe {recipe}")
+
+
+# What `auto` scores by under other tasks, where the batch looks at scores.
+_DOUBT = {"regression": "predictive_variance", "multilabel": "label_entropy"}
 
 
 def _automatic(labels_per_class: Sequence[int], task: str) -> Triple:
