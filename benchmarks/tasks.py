@@ -97,11 +97,13 @@ def curve(task: str, recipe: str, seed: int) -> list[float]:
 
 def main(task: str, number: int) -> None:
     """Print a table: the curve of each arm, and its area less random's over paired seeds."""
+    from scipy import stats
+
     curves = {}
     for arm in ARMS[task]:
         curves[arm] = np.array([curve(task, arm, seed) for seed in range(number)])
         area = curves[arm].mean(axis=1) - curves["random"].mean(axis=1)
-        half = 1.96 * area.std(ddof=1) / np.sqrt(number) if number > 1 else float("nan")
+        half = stats.t.ppf(0.975, number - 1) * area.std(ddof=1) / np.sqrt(number) if number > 1 else float("nan")
         points = " ".join(f"{value:.3f}" for value in curves[arm].mean(axis=0))
         print(f"{arm:20} {points}   less random {100 * area.mean():+.2f} ± {100 * half:.2f}", flush=True)
 

@@ -524,3 +524,61 @@ def test_a_campaign_through_dvc_and_mlflow(
     else:
         assert list(found.columns) == list(LABELS)
         assert np.allclose(found, 1 / (1 + np.exp(-own)), atol=1e-6)
+
+
+# --- the documentation -------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parent.parent / "docs" / "tasks.md").read_text()
+
+
+def block(name: str) -> str:
+    return PAGE.split(f"<!-- tested: {name} -->\n```")[1].split("\n", 1)[1].split("```")[0]
+
+
+def test_the_campaigns_of_the_documentation_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shlex
+
+    from al_plugin import commands
+
+    found = []
+    for line in block("tasks").splitlines():
+        words = shlex.split(line)
+        root = tmp_path / words[3]
+        root.mkdir()
+        commands.git("init", "--quiet", cwd=root)
+        commands.dvc("init", "--quiet", cwd=root)
+        monkeypatch.chdir(root)
+        assert words[0] == "al"
+        assert al(*words[1:]) == 0
+        found.append(read_params(Path(layout.PARAMS).read_bytes()).campaign.task)
+        assert "not one of campaign.classes" not in Path(layout.SUITE).read_text()
+    assert found == list(TASKS)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_sheets_of_the_documentation_are_taken(task: str) -> None:
+    from al_plugin.data.answers import read_sheet
+    from al_plugin.rounds.gate import is_vote
+
+    asking = targets.of(task, ("drama", "comedy", "crime"))
+    answers = read_sheet(block(task).encode(), "docs").answers
+    assert [one.status for one in answers] == ["labelled", "labelled", "empty" if task == "multilabel" else "skipped"]
+    votes = [one.label for one in answers if is_vote(one, asking)]
+    assert [asking.problem(label) for label in votes] == [""] * len(votes)
+    texts = asking.texts(asking.array(votes))
+    assert texts == (["drama|crime", "comedy", ""] if task == "multilabel" else ["3.5", "-0.002"])
+
+
+def test_what_the_documentation_says_there_is() -> None:
+    for task in TASKS:
+        for stage_name in ("train", "score"):
+            assert all(f"`{name}`" in PAGE for name in registry.fitting(stage_name, task))
+
+
+def test_less_error_is_better_at_the_gate() -> None:
+    from al_plugin.ci.gates import Reference, quality
+    from al_plugin.config import Gate
+
+    gate = Gate(metric="rmse", max_drop=0.1)
+    assert quality(gate, 1.0, Reference(1.5, "before")).passes
+    assert not quality(gate, 1.7, Reference(1.5, "before")).passes

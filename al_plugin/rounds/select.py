@@ -17,6 +17,8 @@ from al_plugin.rounds import seeds
 from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
 from al_plugin.strategies.registry import Noted, Strategy
 
+# How the empty set of labels is told.
+NO_LABEL = "no label"
 EXHAUSTED = "every pool sample is labelled, pending or scored -inf: add a pool part, release pending samples, or end"
 
 
@@ -239,7 +241,7 @@ def _rows(
         score = None if board.scores is None else float(board.scores[position])
         seen = board.predicted[position]
         sure = board.confidence[position]
-        guess = "" if seen is None or sure is None else f"predicted {seen} ({sure:.2f}); "
+        guess = "" if seen is None or sure is None else f"predicted {seen or NO_LABEL} ({sure:.2f}); "
         rows.append(
             QueryRow(
                 query_id=query_id,

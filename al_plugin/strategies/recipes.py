@@ -176,7 +176,7 @@ def resolve(
 
 
 # What `auto` scores by under other tasks, where the batch looks at scores.
-_DOUBT = {"regression": "predictive_variance", "multilabel": "label_entropy"}
+_DOUBT = {"regression": "predictive_variance", "multilabel": "label_margin"}
 
 
 def _automatic(labels_per_class: Sequence[int], task: str) -> Triple:
@@ -187,12 +187,12 @@ def _automatic(labels_per_class: Sequence[int], task: str) -> Triple:
 
 
 def _other_task(labels_per_class: Sequence[int], task: str) -> Triple:
-    """TypiClust on a cold start, then the mean doubt of the labels, or GSx for numbers (benchmarks/RESULTS.md)."""
+    """TypiClust on a cold start, then the most doubtful label, or GSx for numbers (benchmarks/RESULTS.md)."""
     fewest = min(labels_per_class, default=0)
     if task == "regression":
         needed, warm, said = COLD_START_VALUES, "gsx", f"{fewest} labels"
     else:
-        needed, warm, said = COLD_START_LABELS_PER_CLASS, "label_entropy", f"every label {fewest} times or more"
+        needed, warm, said = COLD_START_LABELS_PER_CLASS, "label_margin", f"every label {fewest} times or more"
     cold = fewest < needed
     return replace(ALL["typiclust" if cold else warm], reason=f"auto: {'cold start' if cold else warm}, {said}")
 
