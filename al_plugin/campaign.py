@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from al_plugin import layout, store
+from al_plugin import layout, store, targets
 from al_plugin.axes import Ints
 from al_plugin.config import Params, Select
 from al_plugin.data import answers
@@ -116,23 +116,26 @@ def _plain(kind: pa.DataType) -> bool:
     return not pa.types.is_nested(kind) and not pa.types.is_binary(kind) and not pa.types.is_large_binary(kind)
 
 
-def read_labeled(classes: tuple[str, ...]) -> Labeled:
+def read_labeled(classes: tuple[str, ...], task: str = targets.CLASSES) -> Labeled:
     """The merged labelled set."""
     table = store.read_table(layout.LABELED, _REPRO)
-    return Labeled(table.column("sample_id").to_pylist(), labels_of(table, classes, layout.LABELED))
+    return Labeled(table.column("sample_id").to_pylist(), labels_of(table, classes, layout.LABELED, task))
 
 
 def read_evaluation(params: Params, pool: Pool) -> Evaluation:
     """The evaluation set, made numbers as the pool is; DataError if it shares a sample with the pool."""
-    return evaluation_in(parts_in(layout.EVAL, "evaluation part", _ADD_EVAL, params), params.campaign.classes, pool)
+    parts, shared = parts_in(layout.EVAL, "evaluation part", _ADD_EVAL, params), params.campaign
+    return evaluation_in(parts, shared.classes, pool, shared.task)
 
 
-def evaluation_in(parts: Mapping[str, Part], classes: tuple[str, ...], pool: Pool) -> Evaluation:
+def evaluation_in(
+    parts: Mapping[str, Part], classes: tuple[str, ...], pool: Pool, task: str = targets.CLASSES
+) -> Evaluation:
     """The evaluation set that these parts are; DataError if it is empty or shares a sample with the pool."""
     for part in parts.values():
         refuse_overlap(pool.ids, column_of_ids(part.table, part.where))
     features = np.concatenate([pool.encoded(part) for part in parts.values()])
-    labels = np.concatenate([labels_of(part.table, classes, part.where) for part in parts.values()])
+    labels = np.concatenate([labels_of(part.table, classes, part.where, task) for part in parts.values()])
     if len(labels) == 0:
         raise DataError("the evaluation set is empty", change=_ADD_EVAL)
     return Evaluation(features, labels)

@@ -9,6 +9,7 @@ import numpy as np
 
 from al_plugin import history, layout, past
 from al_plugin.axes import Ints
+from al_plugin.config import require_classes
 from al_plugin.math import outcomes
 from al_plugin.math.outcomes import Share
 from al_plugin.strategies import recipes
@@ -94,6 +95,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
 def _side(number: int, rounds: Mapping[int, history.PastRound]) -> Side:
     with past.opened(number, rounds) as (found, commit):
         one = past.read(found, commit)
+        require_classes(one.params, "al diff")
         classes = one.params.campaign.classes
         log_probs = past.predictions(one.model, one.evaluation)
         evaluated = one.metrics[layout.TRAIN_METRICS].get("eval") or {}

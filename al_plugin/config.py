@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import yaml
 
-from al_plugin import __version__
+from al_plugin import __version__, targets
 from al_plugin.errors import ParamsError, StrategyError, near
 from al_plugin.strategies import recipes, registry
 
@@ -17,17 +17,24 @@ from al_plugin.strategies import recipes, registry
 class Campaign:
     """What the whole campaign shares.
 
-    ``classes`` are the allowed labels as strings, ``threads`` is part of the result,
+    ``classes`` are the allowed labels as strings, none under task regression; ``task``: classes (one label
+    a sample), multilabel (a set of them) or regression (a number). ``threads`` is part of the result,
     ``plugin_version`` is the version of al_plugin that the campaign is computed with.
     """
 
     name: str
     classes: tuple[str, ...]
+    task: str = targets.CLASSES
     experiment: str = "al"
     recipe: str = "auto"
     seed: int = 0
     threads: int = 1
     plugin_version: str = ""
+
+    @property
+    def targets(self) -> targets.Targets:
+        """How its answers are spelled."""
+        return targets.of(self.task, self.classes)
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,9 @@ class Tracking:
     register: bool = True
 
 
+_USUAL_CRITERIA = {"stabilising_predictions": 0.99}
+
+
 @dataclass(frozen=True)
 class Stop:
     """When `al status` says stop: ``criteria`` with their thresholds, ``any`` or ``all`` of them.
@@ -150,10 +160,13 @@ class Stop:
     which only a budget says stop.
     """
 
-    criteria: Mapping[str, float] = field(default_factory=lambda: {"stabilising_predictions": 0.99})
+    criteria: Mapping[str, float] = field(default_factory=lambda: dict(_USUAL_CRITERIA))
     combine: str = "any"
     window: int = 3
     min_rounds: int = 3
+
+
+_USUAL_METRIC = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -164,7 +177,7 @@ class Gate:
     given and asked for stay within ``budget``.
     """
 
-    metric: str = "accuracy"
+    metric: str = _USUAL_METRIC
     max_drop: float | None = None
     budget: int | None = None
 
@@ -210,6 +223,7 @@ CRITERIA: Mapping[str, float | None] = {
     "money": None,
 }
 _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
+    "campaign.task": registry.OneOf(targets.TASKS),
     "campaign.seed": registry.Range(0, 2**63 - 1),
     "campaign.threads": registry.Range(1, 1024),
     "data.image_size": registry.Range(4, 1024),
@@ -243,7 +257,6 @@ _LIMITS: Mapping[str, registry.Range | registry.OneOf] = {
     "stop.combine": registry.OneOf(("any", "all")),
     "stop.window": registry.Range(1, None),
     "stop.min_rounds": registry.Range(0, None),
-    "gate.metric": registry.OneOf(("accuracy", "balanced_accuracy", "nll", "ece")),
     "gate.max_drop": registry.Range(0, None),
     "gate.budget": registry.Range(1, None),
 }
@@ -354,9 +367,10 @@ def read_params(content: bytes) -> Params:
     sections = get_type_hints(Params)
     _refuse_unknown("params.yaml", document, tuple(sections))
     values = {name: _section(name, kind, document.get(name)) for name, kind in sections.items()}
-    params = Params(**values)
+    params = _fitting(Params(**values), document)
     _check_campaign(params.campaign)
     _check_train(params.train)
+    _check_task(params)
     _check_strategies(params)
     return params
 
@@ -369,6 +383,15 @@ def read_campaign(content: bytes) -> Campaign:
     campaign: Campaign = _section("campaign", Campaign, document.get("campaign"))
     _check_campaign(campaign)
     return campaign
+
+
+def require_classes(params: Params, what: str) -> None:
+    """ParamsError where ``what`` (a command) is asked of a campaign of another task than classes."""
+    if params.campaign.task != targets.CLASSES:
+        raise ParamsError(
+            f"{what} compares predicted classes, and campaign.task is {params.campaign.task}",
+            change="see docs/tasks.md for what there is under it",
+        )
 
 
 def check_version(params: Params) -> None:
@@ -475,6 +498,13 @@ def _check_campaign(campaign: Campaign) -> None:
             f"params.yaml sets campaign.name to {campaign.name!r}",
             change="use letters, digits, dot, dash and underscore",
         )
+    if campaign.task == targets.REGRESSION:
+        if campaign.classes:
+            raise ParamsError(
+                f"params.yaml: campaign.task is regression, and campaign.classes holds {len(campaign.classes)} names",
+                change="set campaign.classes to []",
+            )
+        return
     if len(campaign.classes) < 2 or len(set(campaign.classes)) < len(campaign.classes):
         raise ParamsError(
             f"params.yaml: campaign.classes holds {len(campaign.classes)} names, "
@@ -486,6 +516,59 @@ def _check_campaign(campaign: Campaign) -> None:
         raise ParamsError(
             f"params.yaml: campaign.classes holds {f'{odd[0]!r}' if odd[0] else 'an empty name'}",
             change="give it a name of visible characters",
+        )
+    joined = [name for name in campaign.classes if targets.SEPARATOR in name or name != name.strip()]
+    if campaign.task == targets.MULTILABEL and joined:
+        raise ParamsError(
+            f"params.yaml: campaign.classes holds {joined[0]!r}, and an answer joins names by {targets.SEPARATOR}",
+            change=f"name it without {targets.SEPARATOR} and without blanks around it",
+        )
+
+
+def _fitting(params: Params, document: Mapping[str, Any]) -> Params:
+    """Params with the defaults of the campaign's task, where ``document`` does not set them."""
+    task = params.campaign.task
+    if task == targets.CLASSES:
+        return params
+
+    def unset(section: str, key: str) -> bool:
+        return key not in (document.get(section) or {})
+
+    if unset("gate", "metric"):
+        params = replace(params, gate=replace(params.gate, metric=params.campaign.targets.metrics[0]))
+    if unset("stop", "criteria"):
+        params = replace(params, stop=replace(params.stop, criteria={}))
+    if unset("merge", "strategy") and task == targets.REGRESSION:
+        params = replace(params, merge=replace(params.merge, strategy="mean"))
+    return params
+
+
+# Criteria that look at predicted classes; the others at the metric, the labels or the money.
+_OF_CLASSES = tuple(name for name in CRITERIA if name not in ("plateau", "labels", "money"))
+
+
+def _check_task(params: Params) -> None:
+    """ParamsError where a setting means nothing under the campaign's task."""
+    task, metrics = params.campaign.task, params.campaign.targets.metrics
+    if params.gate.metric not in metrics:
+        raise ParamsError(
+            f"params.yaml sets gate.metric to {params.gate.metric!r}{near(params.gate.metric, metrics)}",
+            change=f"one of: {', '.join(metrics)}",
+        )
+    if task == targets.CLASSES:
+        return
+    asked = {
+        **{f"stop.criteria.{name}": name in params.stop.criteria for name in _OF_CLASSES},
+        "train.calibrate: true": params.train.calibrate,
+        "train.class_weights: balanced": params.train.class_weights != "none",
+        "score.posterior: laplace": params.score.posterior == "laplace",
+        "select.relabel: true": params.select.relabel,
+    }
+    undefined = [name for name, is_set in asked.items() if is_set]
+    if undefined:
+        raise ParamsError(
+            f"params.yaml sets {undefined[0]}, which is defined for campaign.task classes only, not {task}",
+            change="take it out",
         )
 
 
@@ -513,11 +596,12 @@ def _check_strategies(params: Params) -> None:
         if section.strategy is not None:
             registry.load(stage, section.strategy)
     # Which signals are at hand depends on the labels only under `auto`; check one of each regime.
-    classes = len(params.campaign.classes)
-    counts = [recipes.COLD_START_LABELS_PER_CLASS] * classes
-    triple = recipes.resolve(params.campaign.recipe, params.overrides(), counts)
+    task = params.campaign.task
+    counts = [recipes.WARM_LABELS] * max(1, len(params.campaign.classes))
+    triple = recipes.resolve(params.campaign.recipe, params.overrides(), counts, task)
     chosen = [registry.load(stage, getattr(triple, stage)) for stage in ("train", "score", "select")]
-    recipes.check_pairing(*chosen, fitted=True)
+    recipes.check_pairing(*chosen, fitted=True, task=task)
+    recipes.check_merge(registry.load("merge", params.merge.strategy), task)
     if params.train.warm_start is not None and not chosen[0].card.warm:
         takers = [name for name in registry.names("train") if registry.load("train", name).card.warm]
         raise StrategyError(

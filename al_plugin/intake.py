@@ -111,7 +111,7 @@ def write_docs(params: Params) -> Path:
     rounds = ledger.read_rounds()
     if not rounds:
         raise LabelError("no label round is filed yet", change="file answers with `al labels add FILE`")
-    table = gate_columns(rounds, campaign.read_pool_ids(), params.campaign.classes)
+    table = gate_columns(rounds, campaign.read_pool_ids(), params.campaign.classes, params.campaign.task)
     validate(table, _suite(), str(Path(layout.DATA_DOCS).resolve()))
     return Path(layout.DATA_DOCS, "index.html")
 
@@ -170,9 +170,8 @@ def _judge(
     queries: Queries,
     params: Params,
 ) -> tuple[list[Outcome], tuple[RefusedRow, ...]]:
-    table = gate.columns(
-        planned, gate.answered_files(rounds), queries, campaign.read_pool_ids(), params.campaign.classes
-    )
+    shared, filed = params.campaign, gate.answered_files(rounds)
+    table = gate.columns(planned, filed, queries, campaign.read_pool_ids(), shared.classes, shared.task)
     outcomes = validate(table, _suite())
     line_of = {id(answer): line for (_, answer), line in zip(routed, lines, strict=True)}
     flat = [answer for file in planned for answer in file.answers]

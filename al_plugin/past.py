@@ -102,7 +102,7 @@ def read(number: int, commit: str) -> Round:
     """The round whose files lie in the current folder."""
     params = load_params()
     classes = params.campaign.classes
-    pool, labeled = campaign.read_pool(params), campaign.read_labeled(classes)
+    pool, labeled = campaign.read_pool(params), campaign.read_labeled(classes, params.campaign.task)
     board, stored = _scores(pool)
     return Round(
         number=number,

@@ -37,8 +37,8 @@ class Standing:
     drift: Mapping[str, Any] | None = None
 
 
-def standing() -> Standing:
-    """The campaign's state in the working tree."""
+def standing(metric: str = "accuracy") -> Standing:
+    """The campaign's state in the working tree; ``metric`` is what stands for accuracy under its task."""
     number = ledger.round_count()
     labels, trained = _json(layout.LABEL_METRICS), _json(layout.TRAIN_METRICS)
     query, next_step = _query_and_next(number, labels)
@@ -48,22 +48,22 @@ def standing() -> Standing:
         votes=labels.get("votes"),
         pending=labels.get("pending"),
         quarantined=labels.get("quarantined"),
-        accuracy=(trained.get("eval") or {}).get("accuracy"),
+        accuracy=(trained.get("eval") or {}).get(metric),
         query=query,
         next_step=next_step,
-        curve=learning_curve(),
+        curve=learning_curve(metric),
         drift=_json(layout.SCORE_METRICS).get("drift"),
     )
 
 
-def learning_curve() -> tuple[Point, ...]:
-    """Accuracy by number of labels over the committed rounds, from the local DVC cache."""
+def learning_curve(metric: str = "accuracy") -> tuple[Point, ...]:
+    """Accuracy, or what stands for it, by number of labels over the committed rounds, from the local DVC cache."""
     points = []
     for past in history.past_rounds().values():
         content = history.read_output(past, layout.TRAIN_METRICS)
         if content is not None:
             metrics = json.loads(content)
-            points.append(Point(past.number, metrics["labels"], metrics["eval"]["accuracy"], past.commit))
+            points.append(Point(past.number, metrics["labels"], metrics["eval"].get(metric), past.commit))
     return tuple(points)
 
 
@@ -74,7 +74,7 @@ def draw(points: tuple[Point, ...], width: int = 40) -> list[str]:
         if point.accuracy is None:
             lines.append(f"  round {point.round:3}  {point.labels:6} labels   no model yet")
         else:
-            bar = "█" * round(point.accuracy * width)
+            bar = "█" * round(max(0.0, point.accuracy) * width)
             lines.append(f"  round {point.round:3}  {point.labels:6} labels   {point.accuracy:.3f}  {bar}")
     return lines
 

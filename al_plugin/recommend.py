@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from al_plugin import campaign, layout
-from al_plugin.config import Params
+from al_plugin.config import Params, require_classes
 from al_plugin.math.moments import moments, scale_of, standardised
 from al_plugin.math.redundancy import near_duplicates
 from al_plugin.strategies import recipes
@@ -51,6 +51,7 @@ class Recommendation:
 
 def seen(params: Params) -> Seen:
     """Look at the campaign's pool, labels and evaluation set."""
+    require_classes(params, "al recommend")
     classes = params.campaign.classes
     pool = campaign.read_pool(params)
     evaluation = campaign.read_evaluation(params, pool)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from al_plugin import __version__, campaign, history, layout, ledger, past, store, verdict
+from al_plugin import __version__, campaign, history, layout, ledger, past, store, targets, verdict
 from al_plugin.axes import Ints
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Model
@@ -85,7 +85,16 @@ def contents(one: Round, thumb: page.Thumb | None = None) -> page.Content:
     excluded = ledger.excluded(asked, one.labeled.sample_ids, relabel=one.params.select.relabel)
     classes = one.params.campaign.classes
     explanation = explain(
-        one.pool, one.labeled, one.model, one.board, one.stored, one.query, excluded, one.params.campaign.seed, classes
+        one.pool,
+        one.labeled,
+        one.model,
+        one.board,
+        one.stored,
+        one.query,
+        excluded,
+        one.params.campaign.seed,
+        classes,
+        one.params.campaign.task,
     )
     near = (other.sample_id for sample in explanation.samples for other in sample.neighbours)
     shown = list(dict.fromkeys((*(row.sample_id for row in one.query), *near)))
@@ -95,6 +104,7 @@ def contents(one: Round, thumb: page.Thumb | None = None) -> page.Content:
         campaign=one.params.campaign.name,
         number=one.number,
         classes=classes,
+        metrics=one.params.campaign.targets.metrics,
         strategy=_strategy(one),
         next_step=_next(one),
         curve=(),
@@ -135,6 +145,8 @@ def write(content: bytes, path: Path) -> None:
 
 
 def _evaluated(one: Round, before: history.PastRound | None) -> page.Evaluated | None:
+    if one.params.campaign.task != targets.CLASSES:
+        return None
     log_probs = past.predictions(one.model, one.evaluation)
     if log_probs is None:
         return None
@@ -186,7 +198,7 @@ def _numbers(trained: Mapping[str, Any]) -> dict[str, float]:
 def _strategy(one: Round) -> str:
     """What chose the query: the strategies of the round, the one that the rows name for the last."""
     counts = one.labeled.per_class(len(one.params.campaign.classes))
-    triple = recipes.resolve(one.params.campaign.recipe, one.params.overrides(), counts)
+    triple = recipes.resolve(one.params.campaign.recipe, one.params.overrides(), counts, one.params.campaign.task)
     chosen = [row for row in one.query if row.kind != "random"]
     select = strategy_of(chosen[0]) if chosen else triple.select
     return f"{triple.train} + {triple.score} + {select}"
@@ -208,17 +220,19 @@ def _labels(one: Round) -> page.Labels:
     label_of = dict(zip(labeled.column("sample_id").to_pylist(), labeled.column("label").to_pylist(), strict=True))
     cast = list(zip(*(votes.column(name).to_pylist() for name in ("sample_id", "annotator", "label")), strict=True))
     several = {sample for sample, total in Counter(sample for sample, _, _ in cast).items() if total > 1}
-    annotators = []
+    annotators, asking = [], one.params.campaign.targets
     for name, total in sorted(Counter(annotator for _, annotator, _ in cast).items()):
         judged = [
             (sample, label) for sample, who, label in cast if who == name and sample in several and sample in label_of
         ]
-        agrees = sum(label_of[sample] == label for sample, label in judged)
+        agreed = [asking.agree(label_of[sample], label) for sample, label in judged]
+        agrees = sum(map(bool, agreed))
+        judged = [] if None in agreed else judged
         annotators.append(page.Annotator(name, total, outcomes.share(agrees, len(judged))))
     agreement = Counter(
         f"{value:.2f}"
         for value, total in zip(*(labeled.column(n).to_pylist() for n in ("agreement", "votes")), strict=True)
-        if total > 1
+        if total > 1 and value is not None
     )
     refused = store.read_table(layout.QUARANTINE, _REPRO).slice(0, _REFUSED).to_pylist()
     return page.Labels(

@@ -16,43 +16,74 @@ from al_plugin.errors import SignalError
 
 @dataclass(frozen=True)
 class Signal:
-    """One array (or count) that flows between stages."""
+    """One array (or count) that flows between stages; ``task`` names the tasks that have it, "" where all do."""
 
     axes: str
     source: str
     meaning: str
+    task: str = ""
+
+    def under(self, task: str) -> bool:
+        """Whether a campaign of this task has it."""
+        return not self.task or task in self.task.split()
 
 
 SIGNALS: Mapping[str, Signal] = {
-    "log_probs": Signal("N C", "model", "log of the predicted class probabilities, nats"),
-    "mc_log_probs": Signal("T N C", "model", "log-probabilities of T posterior samples, nats"),
-    "labeled_log_probs": Signal("L C", "model", "log_probs of the labelled samples"),
-    "target_mc_log_probs": Signal("T M C", "model", "mc_log_probs of M inputs the model will meet, same T samples"),
+    "log_probs": Signal("N C", "model", "log of the predicted class probabilities, nats", "classes"),
+    "mc_log_probs": Signal("T N C", "model", "log-probabilities of T posterior samples, nats", "classes"),
+    "labeled_log_probs": Signal("L C", "model", "log_probs of the labelled samples", "classes"),
+    "target_mc_log_probs": Signal(
+        "T M C", "model", "mc_log_probs of M inputs the model will meet, same T samples", "classes"
+    ),
+    "label_log_odds": Signal("N C", "model", "log of p / (1 - p) of each label, nats", "multilabel"),
+    "mc_label_log_odds": Signal("T N C", "model", "label_log_odds of T posterior samples, nats", "multilabel"),
+    "values": Signal("N", "model", "predicted number, in units of the answers", "regression"),
+    "mc_values": Signal("T N", "model", "values of T posterior samples", "regression"),
     "embeddings": Signal("N D", "model", "input of the model's last linear layer"),
     "labeled_embeddings": Signal("L D", "model", "the same for the labelled samples"),
-    "head_weight": Signal("C D", "model", "weight of the model's last linear layer"),
-    "head_bias": Signal("C", "model", "bias of the model's last linear layer"),
-    "output_deviations": Signal("N P", "model", "change of the output under each of K small changes of all weights"),
-    "dropped_labels": Signal("T N", "model", "class predicted while a random part of the features is dropped"),
-    "word_gradients": Signal("N C", "model", "longest gradient of any input word's embedding, were the label c"),
-    "pool_dispersion": Signal("N", "model", "label dispersion over the epochs of training"),
-    "pool_flips": Signal("N", "model", "times the predicted label changed from one recorded epoch to the next"),
-    "predicted_loss": Signal("N", "model", "loss that a learned module expects of the sample"),
-    "discriminator": Signal("N", "model", "probability that a discriminator takes the sample for labelled"),
+    "head_weight": Signal("C D", "model", "weight of the model's last linear layer", "classes"),
+    "head_bias": Signal("C", "model", "bias of the model's last linear layer", "classes"),
+    "output_deviations": Signal(
+        "N P", "model", "change of the output under each of K small changes of all weights", "classes"
+    ),
+    "dropped_labels": Signal(
+        "T N", "model", "class predicted while a random part of the features is dropped", "classes"
+    ),
+    "word_gradients": Signal(
+        "N C", "model", "longest gradient of any input word's embedding, were the label c", "classes"
+    ),
+    "pool_dispersion": Signal("N", "model", "label dispersion over the epochs of training", "classes"),
+    "pool_flips": Signal(
+        "N", "model", "times the predicted label changed from one recorded epoch to the next", "classes"
+    ),
+    "predicted_loss": Signal("N", "model", "loss that a learned module expects of the sample", "classes"),
+    "discriminator": Signal("N", "model", "probability that a discriminator takes the sample for labelled", "classes"),
     "frozen_embeddings": Signal("N D", "pool", "pool features, standardised, or ready embeddings"),
     "labeled_frozen_embeddings": Signal("L D", "pool", "the same for the labelled samples"),
     "sample_keys": Signal("N", "pool", "pseudo-random 64-bit key of each id for this round"),
-    "labels": Signal("L", "labels", "class index of each labelled sample"),
-    "annotations": Signal("N A", "labels", "class index each annotator gave each sample of the pool, -1 for none"),
+    "labels": Signal("L", "labels", "class index of each labelled sample", "classes"),
+    "answers": Signal("L", "labels", "number that each labelled sample was given", "regression"),
+    "annotations": Signal(
+        "N A", "labels", "class index each annotator gave each sample of the pool, -1 for none", "classes"
+    ),
     "scores": Signal("N", "score", "acquisition score: higher is labelled first, -inf never"),
     "n_samples": Signal("", "votes", "number of samples with a vote"),
-    "n_classes": Signal("", "votes", "number of classes"),
+    "n_classes": Signal("", "votes", "number of classes", "classes multilabel"),
     "vote_samples": Signal("V", "votes", "sample (0..S-1) of each vote"),
-    "vote_labels": Signal("V", "votes", "class index of each vote"),
+    "vote_labels": Signal("V", "votes", "class index of each vote", "classes multilabel"),
+    "vote_values": Signal("V", "votes", "number of each vote", "regression"),
     "vote_annotators": Signal("V", "votes", "annotator index of each vote"),
     "vote_order": Signal("V", "votes", "rank of each vote in time: later votes are larger"),
     "task": Signal("", "task", "features, labels, pool and settings of one training"),
 }
+
+# What a model predicts, and its posterior samples, under each task.
+PREDICTED: Mapping[str, tuple[str, str]] = {
+    "classes": ("log_probs", "mc_log_probs"),
+    "multilabel": ("label_log_odds", "mc_label_log_odds"),
+    "regression": ("values", "mc_values"),
+}
+SAMPLES = frozenset(samples for _, samples in PREDICTED.values())
 
 # -inf is a legitimate value here: log of a zero probability, and a score of "never".
 _MINUS_INFINITY_ALLOWED = frozenset({"log_probs", "labeled_log_probs", "mc_log_probs", "target_mc_log_probs", "scores"})

@@ -1,10 +1,11 @@
 """What `al init` writes: the stage scripts, dvc.yaml, params.yaml, suite, folders, ignore files."""
 
+import json
 from importlib import resources
 from pathlib import Path
 
 import al_plugin
-from al_plugin import __version__, layout
+from al_plugin import __version__, layout, targets
 from al_plugin.errors import CampaignError
 
 SCRIPTS = ("merge_labels.py", "train.py", "score.py", "select_query.py", "track.py")
@@ -36,12 +37,12 @@ def note(folder: str) -> str:
     return _FOLDER_NOTES[folder]
 
 
-def files(name: str, classes: tuple[str, ...]) -> dict[str, str]:
+def files(name: str, classes: tuple[str, ...], task: str = targets.CLASSES) -> dict[str, str]:
     """Text of every file of a new campaign, by path."""
     texts = {f"pipelines/{script}": source(f"pipelines/{script}").read_text("utf-8") for script in SCRIPTS}
     texts[layout.DVC_YAML] = pipeline(source("dvc.yaml").read_text("utf-8"))
-    texts[layout.PARAMS] = params(source("params.yaml").read_text("utf-8"), name, classes)
-    texts[layout.SUITE] = source(layout.SUITE).read_text("utf-8")
+    texts[layout.PARAMS] = params(source("params.yaml").read_text("utf-8"), name, classes, task)
+    texts[layout.SUITE] = suite(source(layout.SUITE).read_text("utf-8"), task)
     texts |= {f"{folder}/README.md": note for folder, note in _FOLDER_NOTES.items()}
     return texts
 
@@ -61,19 +62,47 @@ def pipeline(text: str) -> str:
     return "\n".join(kept).rstrip() + "\n"
 
 
-def params(text: str, name: str, classes: tuple[str, ...]) -> str:
-    """The shipped params.yaml for another campaign: name, experiment, classes, plugin version."""
+def suite(text: str, task: str) -> str:
+    """The shipped suite, with words for a label that the task does not allow."""
+    if task == targets.CLASSES:
+        return text
+    reason, remedy = {
+        targets.MULTILABEL: (
+            "the label is not a set of campaign.classes",
+            f"write names exactly, joined by {targets.SEPARATOR} and each once; for none of them status empty",
+        ),
+        targets.REGRESSION: (
+            "the label is not a number",
+            "write a finite decimal number with a point, such as 3.5 or -2e-3",
+        ),
+    }[task]
+    found = json.loads(text)
+    for rule in found["expectations"]:
+        if rule["meta"]["rule"] == "label_allowed":
+            rule["description"] = f"{reason.capitalize()}."
+            rule["meta"] |= {"reason": reason, "remedy": remedy}
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+def params(text: str, name: str, classes: tuple[str, ...], task: str = targets.CLASSES) -> str:
+    """The shipped params.yaml for another campaign: name, experiment, classes, task, plugin version."""
     values = {
         "  name:": name,
         "  experiment:": f"al/{name}",
         "  classes:": "[" + ", ".join(_quoted(label) for label in classes) + "]",
         "  plugin_version:": f'"{__version__}"',
     }
+    if task != targets.CLASSES:
+        values["  classes:"] += f"\n  task: {task}"
+        values["  criteria:"] = "{}                 # plateau, labels, money: docs/tasks.md"
+        metrics = targets.of(task, classes).metrics
+        values["  metric:"] = f"{metrics[0]}              # on the evaluation set: or {', '.join(metrics[1:])}"
     lines = []
     for line in text.splitlines():
         key = next((key for key in values if line.startswith(key)), None)
         lines.append(line if key is None else f"{key} {values[key]}")
-    return "\n".join(lines) + "\n"
+    made = "\n".join(lines) + "\n"
+    return made.replace("  strategy: majority\n", "  strategy: mean\n") if task == targets.REGRESSION else made
 
 
 def ignore_lines() -> dict[str, tuple[str, ...]]:
@@ -113,9 +142,9 @@ def ignore_lines() -> dict[str, tuple[str, ...]]:
     }
 
 
-def write(root: Path, name: str, classes: tuple[str, ...]) -> list[str]:
+def write(root: Path, name: str, classes: tuple[str, ...], task: str = targets.CLASSES) -> list[str]:
     """Write a campaign into ``root`` and return the paths written; refuses to overwrite anything."""
-    texts = files(name, classes)
+    texts = files(name, classes, task)
     in_the_way = [path for path in texts if (root / path).exists()]
     if in_the_way:
         raise CampaignError(

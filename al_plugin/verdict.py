@@ -70,6 +70,7 @@ def judged(
             more=tuple(more) or (params.select.n,),
             evaluation=evaluation,
             random_curve=None if random_curve is None else read_curve(random_curve),
+            metric=params.campaign.targets.metrics[0],
         ),
         unread=tuple(sorted(rounds.keys() - {fact.number for fact in facts})),
     )
@@ -108,6 +109,11 @@ def _facts(rounds: Mapping[int, PastRound], params: Params) -> list[Facts]:
             continue
         # The newest round's query has no answer among its own labels, also where one was given since.
         query = ledger.round_query(number + 1) if number < max(rounds) else ()
+        metric = params.campaign.targets.metrics[0]
+        if metric != "accuracy":  # no class to be right or wrong about
+            value = (trained.get("eval") or {}).get(metric)
+            found.append(Facts(number, int(trained["labels"]), accuracy=value, money=money.get(number)))
+            continue
         seen = _seen(past, rounds.get(number - 1), query, classes)
         found.append(
             Facts(

@@ -12,8 +12,8 @@ from al_plugin.strategies import recipes, registry
 
 def select_query(params: Params) -> None:
     shared, number = params.campaign, campaign.read_round()
-    labeled = campaign.read_labeled(shared.classes)
-    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(shared.classes)))
+    labeled = campaign.read_labeled(shared.classes, shared.task)
+    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(shared.classes)), shared.task)
     asked = Asked(params.select.n, params.select.random_share, params.select.annotators, number, shared.seed)
     handed_out = ledger.open_query(number + 1)
     if handed_out is not None:

@@ -16,14 +16,15 @@ from al_plugin.strategies import recipes, registry
 def train_model(params: Params) -> None:
     devices_at_hand(params.train)
     shared, classes = params.campaign, params.campaign.classes
-    pool, labeled, number = campaign.read_pool(params), campaign.read_labeled(classes), campaign.read_round()
-    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(classes)))
+    pool, number = campaign.read_pool(params), campaign.read_round()
+    labeled = campaign.read_labeled(classes, shared.task)
+    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(classes)), shared.task)
     strategy = registry.load("train", triple.train)
     task = params.train.settings() | {"threads": shared.threads, "seed": seeds.number(shared.seed, number, "train")}
     evaluation, knobs = campaign.read_evaluation(params, pool), params.knobs_of(strategy)
     start = read_start(params.train.warm_start, classes, number) if labeled.labels.size else None
     with beside_training(params.train.checkpoint_every) as aside:
-        trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside, start)
+        trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside, start, shared.task)
         if not ranks.is_first():
             return
         copies = eval_copies(pool, evaluation, params.data.copy_radius) | pool_copies(pool)

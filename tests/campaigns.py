@@ -108,6 +108,37 @@ def start(root: Path, kind: str, **changes: str) -> Path:
     return root
 
 
+LABELS = ("left", "right", "far")
+
+
+def answers_of(task: str, points: np.ndarray) -> list[str]:
+    """The true answers of a task at points (N, 4): a smooth number, or which of three half-spaces hold them."""
+    if task == "regression":
+        return [f"{10 + 3 * p[0] - 2 * p[1] + p[0] * p[1]:.6g}" for p in points]
+    inside = np.stack([points[:, 0] < 0, points[:, 1] > 0, np.abs(points[:, 2]) > 1], axis=1)
+    return ["|".join(name for name, here in zip(LABELS, row, strict=True) if here) for row in inside]
+
+
+def start_task(root: Path, task: str, **changes: str) -> Path:
+    """A committed campaign of sets of labels or of numbers, without labels."""
+    root.mkdir()
+    commands.git("init", "--quiet", "--initial-branch=main", cwd=root)
+    commands.dvc("init", "--quiet", cwd=root)
+    template.write(root, "toy", LABELS if task == "multilabel" else (), task)
+    change(root, n="16", epochs="60", **changes)
+    rng = np.random.default_rng(0)
+    for folder, prefix, size in ((layout.POOL, "s", 120), (layout.EVAL, "e", 60)):
+        points = rng.normal(size=(size, 4))
+        ids, found = [f"{prefix}-{i:03d}" for i in range(size)], answers_of(task, points)
+        known = found if folder == layout.EVAL else None
+        store.write_table(root / folder / "part-00000.parquet", sample_table(ids, points, known))
+        if folder == layout.POOL:
+            rows = "".join(f"{i},{label}\n" for i, label in zip(ids, found, strict=True))
+            store.write_bytes(root / layout.ORACLE, f"sample_id,label\n{rows}".encode())
+    commit(root, "Start")
+    return root
+
+
 def change(root: Path, **values: str) -> None:
     """Set keys of params.yaml, wherever they stand (keys are unique but for ``strategy``)."""
     path = root / layout.PARAMS

@@ -10,7 +10,7 @@ import numpy as np
 from al_plugin.axes import Ints
 from al_plugin.checks.pools import Case, case, copied, reordered
 from al_plugin.data.sets import Labeled, Scoreboard
-from al_plugin.rounds.merge import run_merge
+from al_plugin.rounds.consensus import run_merge
 from al_plugin.rounds.score import run_score
 from al_plugin.rounds.select import Asked, Selected, run_select, select
 from al_plugin.strategies.registry import Noted, Strategy

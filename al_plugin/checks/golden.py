@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from al_plugin.checks.pools import axes
-from al_plugin.rounds.merge import run_merge
+from al_plugin.rounds.consensus import run_merge
 from al_plugin.rounds.score import run_score
 from al_plugin.rounds.select import run_select
 from al_plugin.strategies.registry import Strategy

@@ -1,4 +1,4 @@
-"""Promises of merge strategies: votes in, class weights (S, C) out."""
+"""Promises of merge strategies: votes in, class weights (S, C) or numbers (S,) out."""
 
 from typing import Any
 
@@ -10,8 +10,16 @@ from al_plugin.checks.pools import Case
 from al_plugin.checks.result import check, require
 from al_plugin.strategies.registry import Strategy
 
-_PER_VOTE = ("vote_samples", "vote_labels", "vote_annotators", "vote_order")
+_PER_VOTE = ("vote_samples", "vote_labels", "vote_values", "vote_annotators", "vote_order")
 _ROUNDING = 1e-9
+
+
+def _of_classes(strategy: Strategy) -> bool:
+    return "vote_values" not in strategy.signals
+
+
+def _of_numbers(strategy: Strategy) -> bool:
+    return not _of_classes(strategy)
 
 
 def _votes(given: Case, rows: Any) -> Case:
@@ -23,7 +31,7 @@ def _close(left: np.ndarray, right: np.ndarray) -> bool:
     return bool(np.allclose(left, right, rtol=0.0, atol=_ROUNDING))
 
 
-@check("merge")
+@check("merge", when=_of_classes)
 def result_form(strategy: Strategy) -> None:
     """The result is a new array of floats, a row per sample and a column per class, even an unused one."""
     given = inputs(strategy)
@@ -35,7 +43,38 @@ def result_form(strategy: Strategy) -> None:
         require(good, f"returned {described(result)}, asked for floats of shape {shape}")
 
 
-@check("merge")
+@check("merge", when=_of_numbers)
+def one_number_each(strategy: Strategy) -> None:
+    """The result is a new array of floats, a number per sample, within the numbers that were given for it."""
+    given = inputs(strategy)
+    result = raw(strategy, given)
+    size = given.signals["n_samples"]
+    good = isinstance(result, np.ndarray) and np.issubdtype(result.dtype, np.floating) and result.shape == (size,)
+    require(good, f"returned {described(result)}, asked for floats of shape ({size},)")
+    for sample in range(size):
+        own = given.signals["vote_values"][given.signals["vote_samples"] == sample]
+        inside = own.min() - _ROUNDING <= result[sample] <= own.max() + _ROUNDING
+        require(inside, f"{result[sample]} lies outside the votes, {own.min()} to {own.max()}")
+
+
+@check("merge", when=_of_numbers)
+def unanimous_number(strategy: Strategy) -> None:
+    """Where all votes of a sample are one number, that very number is the result."""
+    given = inputs(strategy)
+    agreed = 0.1 + np.arange(given.signals["n_samples"]) / 3
+    one = pools.with_signal(given, "vote_values", agreed[given.signals["vote_samples"]])
+    require(np.array_equal(outcome(strategy, one), agreed), "unanimous numbers are changed")
+
+
+@check("merge", when=_of_numbers)
+def units(strategy: Strategy) -> None:
+    """Numbers in another unit, from another zero, give the same result in that unit."""
+    given = inputs(strategy)
+    other = pools.with_signal(given, "vote_values", 4.0 * given.signals["vote_values"] - 3.0)
+    require(_close(outcome(strategy, other), 4.0 * outcome(strategy, given) - 3.0), "another unit changes the result")
+
+
+@check("merge", when=_of_classes)
 def rows_sum_to_one(strategy: Strategy) -> None:
     """Weights are not negative and those of a sample sum to 1."""
     weights = outcome(strategy, inputs(strategy))
@@ -54,7 +93,7 @@ def row_order(strategy: Strategy) -> None:
         require(_close(outcome(strategy, given), there), "votes listed in another order give other weights")
 
 
-@check("merge")
+@check("merge", when=_of_classes)
 def unanimous_wins(strategy: Strategy) -> None:
     """Where all votes of a sample agree, their class alone has the greatest weight."""
     given = inputs(strategy)
@@ -66,7 +105,7 @@ def unanimous_wins(strategy: Strategy) -> None:
     require((weights[np.arange(len(agreed)), agreed] > rest.max(axis=1)).all(), "a unanimous class does not win")
 
 
-@check("merge")
+@check("merge", when=_of_classes)
 def class_order(strategy: Strategy) -> None:
     """Renumbering the classes renumbers the columns and nothing else: no tie goes to a class index."""
     given = inputs(strategy)

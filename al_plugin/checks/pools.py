@@ -154,7 +154,18 @@ def some_answers(shape: tuple[int, ...], rng: np.random.Generator, lengths: Mapp
     return answers
 
 
+def numbers(shape: tuple[int, ...], rng: np.random.Generator, _: Mapping[str, int]) -> Array:
+    """Sixteenths from -4 to 4, float64."""
+    made: Array = rng.integers(-64, 65, size=shape) / 16
+    return made
+
+
 MAKERS: Mapping[str, Maker] = {
+    "label_log_odds": numbers,
+    "mc_label_log_odds": numbers,
+    "values": numbers,
+    "mc_values": numbers,
+    "answers": numbers,
     "log_probs": log_probs,
     "embeddings": coordinates,
     "frozen_embeddings": coordinates,
@@ -167,7 +178,7 @@ MAKERS: Mapping[str, Maker] = {
     "scores": lambda shape, rng, lengths: fractions(shape, rng, lengths).astype(np.float64),
 }
 
-_VOTES = ("n_samples", "n_classes", "vote_samples", "vote_labels", "vote_annotators", "vote_order")
+_VOTES = ("n_samples", "n_classes", "vote_samples", "vote_labels", "vote_annotators", "vote_order", "vote_values")
 
 
 def _votes(rng: np.random.Generator, lengths: Mapping[str, int]) -> dict[str, Any]:
@@ -181,6 +192,7 @@ def _votes(rng: np.random.Generator, lengths: Mapping[str, int]) -> dict[str, An
         "vote_labels": rng.integers(lengths["C"], size=votes),
         "vote_annotators": rng.integers(lengths["A"], size=votes),
         "vote_order": rng.integers(8, size=votes),
+        "vote_values": rng.integers(-64, 65, size=votes) / 16,
     }
 
 

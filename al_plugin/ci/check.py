@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from al_plugin import campaign, commands, layout, ledger, store, template
+from al_plugin import campaign, commands, layout, ledger, store, targets, template
 from al_plugin.ci import changes
 from al_plugin.config import read_campaign
 from al_plugin.data.expectations import Outcome, read_suite, validate
@@ -78,16 +78,17 @@ def check(revision: str | None = None) -> Checked:
             notes.append(f"the query of round {label_round.number} is not the one that dvc.lock pins")
     old = [file for file in gate.answered_files(rounds) if (file.round, file.name) not in found.batches]
     queries = {label_round.number: label_round.query for label_round in rounds}
-    classes = read_campaign(store.read_bytes(layout.PARAMS, "start a campaign with `al init`")).classes
+    shared = read_campaign(store.read_bytes(layout.PARAMS, "start a campaign with `al init`"))
     pool = _pool_ids(notes)
     known = {row.sample_id for rows in queries.values() for row in rows} if pool is None else pool
-    table = gate.columns(new, old, queries, known, classes)
+    table = gate.columns(new, old, queries, known, shared.classes, shared.task)
     try:
         outcomes = validate(table, _suite(found.base))
     except AlError as error:
         problems.append(str(error))
         outcomes = []
-    return _judged(found.base, new, table, outcomes, problems, notes)
+    judged = _judged(found.base, new, table, outcomes, problems, notes)
+    return replace(judged, per_class={}) if shared.task == targets.REGRESSION else judged
 
 
 def _judged(

@@ -12,7 +12,7 @@ from al_plugin.errors import CampaignError
 from al_plugin.tracking import promote
 
 # Of these less is better.
-_LESS = ("nll", "ece")
+_LESS = ("nll", "ece", "rmse", "mae")
 # Decimal fractions are not exact: 0.93 - 0.92 is more than 0.01.
 _ROUNDING = 1e-9
 

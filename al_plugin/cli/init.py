@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from al_plugin import commands, template
+from al_plugin import commands, targets, template
 from al_plugin.ci import workflows
 from al_plugin.config import read_params
 from al_plugin.errors import CampaignError
@@ -12,7 +12,10 @@ from al_plugin.errors import CampaignError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("--name", default=None, help="name of the campaign (default: the folder's name)")
-    parser.add_argument("--classes", required=True, help="allowed labels, separated by commas: cat,dog")
+    parser.add_argument("--classes", default="", help="allowed labels, separated by commas: cat,dog")
+    parser.add_argument(
+        "--task", choices=targets.TASKS, default=targets.CLASSES, help="one label, a set of labels, or a number"
+    )
     parser.add_argument("--ci", choices=workflows.KINDS, help="also a workflow that checks labels and runs rounds")
 
 
@@ -22,14 +25,17 @@ def run(arguments: argparse.Namespace) -> int:
     commands.require_git(root)
     commands.require_dvc(root)
     name = arguments.name or root.name.replace(" ", "-")
-    classes = tuple(label.strip() for label in arguments.classes.split(","))
-    text = template.params(template.source("params.yaml").read_text("utf-8"), name, classes)
+    task = arguments.task
+    if not arguments.classes and task != targets.REGRESSION:
+        raise CampaignError("--classes is missing", change="name the allowed labels: --classes cat,dog")
+    classes = tuple(label.strip() for label in arguments.classes.split(",")) if arguments.classes else ()
+    text = template.params(template.source("params.yaml").read_text("utf-8"), name, classes, task)
     read_params(text.encode())  # a bad name or class is refused before anything is written
     if not template.source("dvc.yaml").is_file():
         raise CampaignError("the installed al-plugin lacks its templates", change="install it again")
     if arguments.ci:
         workflows.refuse_overwriting(arguments.ci, root)
-    for path in template.write(root, name, classes):
+    for path in template.write(root, name, classes, task):
         print(f"wrote {path}")
     if arguments.ci:
         for line in workflows.write(arguments.ci, root):

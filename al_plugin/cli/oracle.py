@@ -6,7 +6,7 @@ import io
 import os
 from pathlib import Path
 
-from al_plugin import layout, ledger, store, waiting
+from al_plugin import layout, ledger, store, targets, waiting
 from al_plugin.bounds import TEXT
 from al_plugin.data.answers import Answer, Sheet
 from al_plugin.errors import LabelError
@@ -29,8 +29,11 @@ def run(arguments: argparse.Namespace) -> int:
     missing = [row.sample_id for row in rows if row.sample_id not in known]
     if missing:
         raise LabelError(f"the oracle does not know {len(missing)} samples, first {', '.join(missing[:3])}")
+    # Nothing of a set of labels is an answer of its own.
+    blank = "empty" if params.campaign.task == targets.MULTILABEL else "labelled"
     answers = tuple(
-        Answer(row.query_id, row.sample_id, arguments.annotator, "labelled", known[row.sample_id]) for row in rows
+        Answer(row.query_id, row.sample_id, arguments.annotator, "labelled" if label else blank, label)
+        for row, label in ((row, known[row.sample_id]) for row in rows)
     )
     sheet = Sheet(answers, tuple(range(2, len(answers) + 2)), 0, ())
     taken = take_in_sheet(sheet, params)

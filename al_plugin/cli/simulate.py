@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from al_plugin.config import Params
+from al_plugin.config import Params, require_classes
 from al_plugin.errors import DataError, ParamsError
 from al_plugin.foreign import printable
 from al_plugin.simulate import data as labelled
@@ -75,6 +75,7 @@ def _simulated(arguments: argparse.Namespace, params: Params) -> dict[str, Any]:
 
 
 def prepared(arguments: argparse.Namespace, params: Params) -> Shared:
+    require_classes(params, "al simulate")
     """Data and plan, everything checked that can be before it runs."""
     names = arguments.recipes.split(",")
     start = arguments.start

@@ -16,14 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(_: argparse.Namespace) -> int:
     """Print where the campaign stands and what to do next."""
     params = load_params()
-    now = progress.standing()
+    metric = params.campaign.targets.metrics[0]
+    now = progress.standing(metric)
     print(f"campaign  {params.campaign.name} ({params.campaign.recipe}, n={params.select.n})")
     print(f"round     {now.round}")
     if now.labels is not None:
         extra = f", {now.quarantined} rows in quarantine" if now.quarantined else ""
         print(f"labels    {now.labels} from {now.votes} votes, {now.pending} asked and without a label{extra}")
     if now.accuracy is not None:
-        print(f"accuracy  {now.accuracy:.3f} on the evaluation set")
+        print(f"{metric:9} {now.accuracy:.3f} on the evaluation set")
     print(f"query     {now.query}")
     if now.drift is not None:
         from al_plugin.rounds import drift

@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
                 print(f"  {name:24} {registry.load(stage, name).card.use}")
         print("recipes")
         print(f"  {'auto':24} cold start, then margin")
-        for name, triple in recipes.RECIPES.items():
+        for name, triple in recipes.ALL.items():
             print(f"  {name:24} {triple.train} + {triple.score} + {triple.select}")
         return 0
     stages = [stage for stage in registry.STAGES if arguments.name in registry.names(stage)]

@@ -56,12 +56,27 @@ def lines(found: Verdict) -> Iterator[str]:
     """The whole verdict for people."""
     yield f"round     {found.round}, {found.labels} labels"
     yield from essential(found)
-    yield f"          {shown(found.asymptote)} with labels without end"
+    if found.forecast:
+        yield f"          {shown(found.asymptote)} with labels without end"
     yield "criteria"
     for state in found.criteria:
         holds = {True: "holds", False: "does not hold", None: "cannot be judged"}[state.holds]
         looks = " (looks at evaluation labels)" if state.on_evaluation else ""
         yield f"  {state.name:24} {holds}: {state.reason}{looks}"
+    yield from _selection(found) if found.forecast else ()
+    if found.money:
+        yield f"money     {sum(found.money.values()):g} in {len(found.money)} rounds"
+    missing = [one.missing for one in found.rounds if one.missing]
+    if found.unread:
+        missing.insert(0, f"metrics of rounds {', '.join(map(str, found.unread))} are not in this machine's DVC cache")
+    for text in missing[:3]:
+        yield f"not read  {text}; run dvc fetch --all-commits"
+    if len(missing) > 3:
+        yield f"not read  {len(missing) - 3} more"
+
+
+def _selection(found: Verdict) -> Iterator[str]:
+    """What random and chosen rows say; there is a forecast wherever answers are right or wrong."""
     yield "selection"
     yield f"  random rows              {shown(found.pool_accuracy)}, unbiased for the models on what was unlabelled"
     yield f"  the newest answered      {shown(found.latest_pool_accuracy)}"
@@ -74,15 +89,6 @@ def lines(found: Verdict) -> Iterator[str]:
         yield f"  labels random needs      {shown(found.saved.random, 0)} for accuracy {found.saved.target:.3f}"
         yield f"  labels saved             {shown(found.saved.saved, 0)}"
     yield f"  advice                   {found.advice}"
-    if found.money:
-        yield f"money     {sum(found.money.values()):g} in {len(found.money)} rounds"
-    missing = [one.missing for one in found.rounds if one.missing]
-    if found.unread:
-        missing.insert(0, f"metrics of rounds {', '.join(map(str, found.unread))} are not in this machine's DVC cache")
-    for text in missing[:3]:
-        yield f"not read  {text}; run dvc fetch --all-commits"
-    if len(missing) > 3:
-        yield f"not read  {len(missing) - 3} more"
 
 
 def shown(found: Estimate | Refused, digits: int = 3) -> str:

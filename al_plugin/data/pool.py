@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from al_plugin import targets
 from al_plugin.axes import Floats, Ints
 from al_plugin.data.arrow import column_of, number_column, string_column, strings
 from al_plugin.data.forms.form import Form, Part, Settings, encode, fit
@@ -96,18 +98,11 @@ def column_of_ids(table: pa.Table, where: str) -> NDArray[np.object_]:
     return ids
 
 
-def labels_of(table: pa.Table, classes: Sequence[str], where: str) -> Ints:
-    """Column ``label`` as class indices (N,), or DataError naming the first unknown label."""
-    column = column_of(table, "label", where)
-    index = {name: position for position, name in enumerate(classes)}
-    values = column.to_pylist()
-    unknown = sorted({repr(value) for value in values if value not in index})
-    if unknown:
-        raise DataError(
-            f"{where}: labels {', '.join(unknown[:3])} are not among campaign.classes",
-            change=f"classes are: {', '.join(classes)}",
-        )
-    return np.array([index[value] for value in values], dtype=np.int64)
+def labels_of(
+    table: pa.Table, classes: Sequence[str], where: str, task: str = targets.CLASSES
+) -> NDArray[np.number[Any]]:
+    """Column ``label`` as numbers, class indices (N,) or what the task has, or DataError naming the first refused."""
+    return targets.encoded(targets.of(task, classes), column_of(table, "label", where).to_pylist(), where)
 
 
 def sample_table(ids: Sequence[str], features: Floats, labels: Sequence[str] | None = None) -> pa.Table:

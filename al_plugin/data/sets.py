@@ -12,22 +12,29 @@ from al_plugin.data.pool import Pool
 
 @dataclass(frozen=True)
 class Labeled:
-    """The labelled set: ids in the order of the merged table, class indices (L,)."""
+    """The labelled set: ids in the order of the merged table, labels as ``al_plugin.targets`` makes them.
+
+    Class indices (L,), or 0 and 1 by label (L, C), or numbers (L,).
+    """
 
     sample_ids: list[str]
-    labels: Ints
+    labels: np.ndarray
 
     def per_class(self, classes: int) -> list[int]:
-        """Number of labels of each class."""
+        """Number of labels of each class; of all of them where there are no classes."""
+        if self.labels.ndim == 2:
+            return [int(count) for count in self.labels.sum(axis=0)]
+        if np.issubdtype(self.labels.dtype, np.floating):
+            return [len(self.labels)]
         return [int(count) for count in np.bincount(self.labels, minlength=classes)]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The evaluation set: features (M, width) and class indices (M,)."""
+    """The evaluation set: features (M, width) and labels, as those of ``Labeled``."""
 
     features: Floats
-    labels: Ints
+    labels: np.ndarray
 
 
 @dataclass(frozen=True)

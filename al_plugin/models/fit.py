@@ -1,6 +1,6 @@
 """The one training loop, with hooks for what a training method wants to change or see."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from al_plugin.errors import ModelError, StrategyError
+from al_plugin.models import losses
 from al_plugin.models.checkpoint import Checkpoints, Stateful
 from al_plugin.models.device import Here
 from al_plugin.models.fabric import machine
@@ -26,8 +27,9 @@ EpochHook = Callable[[int, float], None]
 class FitSettings:
     """How long and how fast to fit; ``seed`` decides initial weights, order and dropout.
 
-    ``class_weights`` (C,) weigh the samples of a batch, ``held_out`` are features and labels that
-    are only looked at. ``checkpoints`` and ``progress`` leave the result as it is.
+    ``class_weights`` (C,) weigh the samples of a batch, ``held_out`` are features and targets that
+    are only looked at. ``kind`` is the task's, and decides the loss. ``checkpoints`` and ``progress`` leave the
+    result as it is.
     """
 
     epochs: int
@@ -38,6 +40,7 @@ class FitSettings:
     options: Options = field(default_factory=Options)
     class_weights: Tensor | None = None
     held_out: tuple[Tensor, Tensor] | None = None
+    kind: str = "classes"
     checkpoints: Checkpoints | None = None
     progress: Progress | None = None
 
@@ -90,22 +93,40 @@ def cross_entropy(step: Step) -> Tensor:
     return summed / len(step.targets)
 
 
+def binary_cross_entropy(step: Step) -> Tensor:
+    """Mean over samples and labels, nats."""
+    return losses.of_label_sets(step.logits, step.targets).mean()
+
+
+def squared_error(step: Step) -> Tensor:
+    """Mean over samples, of standardised targets."""
+    return losses.of_values(step.logits, step.targets).mean()
+
+
+# The plain loss of each task: a mean over samples, so that a batch can be cut into shares.
+PLAIN: Mapping[str, Loss] = {
+    "classes": cross_entropy,
+    "multilabel": binary_cross_entropy,
+    "regression": squared_error,
+}
+
+
 def fit(
     model: nn.Module,
     inputs: Tensor,
     targets: Tensor,
     settings: FitSettings,
     *,
-    loss: Loss = cross_entropy,
+    loss: Loss | None = None,
     rate: Rate | None = None,
     seen: Recorder | None = None,
     on_presentation: PresentationHook | None = None,
     on_epoch: EpochHook | None = None,
     keep: Sequence[Stateful] | None = None,
 ) -> None:
-    """Minimise ``loss`` with AdamW; call inside ``seeded``.
+    """Minimise ``loss``, by default the plain one of the task, with AdamW; call inside ``seeded``.
 
-    ``inputs`` (L, width), ``targets`` (L,). ``rate(epoch)`` is the learning rate of an epoch, by
+    ``inputs`` (L, width), ``targets`` (L, ...). ``rate(epoch)`` is the learning rate of an epoch, by
     default that of the settings. ``seen`` records the dynamics. After each batch
     ``on_presentation(positions, logits)`` gets what the training forward pass saw; after each epoch
     ``on_epoch(epoch, mean loss)``.
@@ -113,6 +134,7 @@ def fit(
     ``keep`` names everything else that the hooks and the loss change; with an own hook or loss and
     no ``keep`` (empty, if there is nothing) a killed training starts anew.
     """
+    loss = loss or PLAIN[settings.kind]
     if settings.options.devices > 1:
         _refuse_shares(model, loss, settings.options.devices)
     on = machine(settings.options)
@@ -133,12 +155,13 @@ def _fit(
     on_epoch: EpochHook | None,
     keep: Sequence[Stateful] | None,
 ) -> None:
-    held = None if settings.held_out is None else HeldOut(model, *settings.held_out, settings.options.patience)
+    patience, each = settings.options.patience, losses.EACH[settings.kind]
+    held = None if settings.held_out is None else HeldOut(model, *settings.held_out, patience, each)
     update, updated = on.updating(AdamW(list(model.parameters()), settings.weight_decay))
     lr_at = _rates(settings, rate)
     weights = None if settings.class_weights is None else settings.class_weights.to(on.device)
     presented = _present(None if seen is None else seen.on_presentation, on_presentation)
-    own = on_presentation is not None or on_epoch is not None or loss is not cross_entropy
+    own = on_presentation is not None or on_epoch is not None or loss not in PLAIN.values()
     run = Running(
         model,
         inside=[*updated, *_present(held)],
@@ -218,7 +241,7 @@ def _rates(settings: FitSettings, rate: Rate | None) -> Callable[[int, int, int]
 
 def _refuse_shares(model: nn.Module, loss: Loss, devices: int) -> None:
     """ModelError where a batch is more than its samples: it cannot be cut into shares."""
-    if loss is not cross_entropy:
+    if loss not in PLAIN.values():
         raise StrategyError(
             f"this training method has a loss of its own, of whole batches, and train.devices is {devices}",
             change="set train.devices to 1, or take another training method",

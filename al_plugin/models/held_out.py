@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from al_plugin.models.checkpoint import State, part, under
 from al_plugin.models.device import device_of
+from al_plugin.models.losses import Each, of_classes
 from al_plugin.models.task import BATCH
 
 
@@ -18,14 +19,17 @@ class HeldOut:
     weights; 0 never ends it. The NLL is not weighted by class.
     """
 
-    def __init__(self, model: nn.Module, features: Tensor, labels: Tensor, patience: int) -> None:
+    def __init__(
+        self, model: nn.Module, features: Tensor, labels: Tensor, patience: int, each: Each = of_classes
+    ) -> None:
         self._model, self._features, self._labels, self._patience = model, features, labels, patience
+        self._each = each
         self._lowest, self._waited = inf, 0
         self._best: dict[str, Tensor] = {}
 
     def measure(self) -> float:
         """NLL after an epoch, nats; remembers the weights where it is the lowest so far."""
-        found = held_out_nll(self._model, self._features, self._labels)
+        found = held_out_nll(self._model, self._features, self._labels, self._each)
         self._waited += 1
         if found < self._lowest:
             self._lowest, self._waited = found, 0
@@ -54,14 +58,17 @@ class HeldOut:
         self._best = {name: torch.from_numpy(array) for name, array in part(state, "best").items()}
 
 
-def held_out_nll(model: nn.Module, features: Tensor, labels: Tensor) -> float:
-    """Mean negative log-likelihood (nats) without dropout; the model's mode and the generators stay."""
+def held_out_nll(model: nn.Module, features: Tensor, labels: Tensor, each: Each = of_classes) -> float:
+    """Mean negative log-likelihood (nats) without dropout, of numbers the squared error.
+
+    The model's mode and the generators stay.
+    """
     was_training = model.training
     model.eval()
     device = device_of(model)
     with torch.inference_mode():
         losses = [
-            nn.functional.cross_entropy(model(rows.to(device)).cpu(), classes, reduction="none")
+            each(model(rows.to(device)).cpu(), classes)
             for rows, classes in zip(torch.split(features, BATCH), torch.split(labels, BATCH), strict=True)
         ]
     model.train(was_training)

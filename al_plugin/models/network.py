@@ -59,7 +59,7 @@ def pool_without_held_out(task: TrainingTask) -> Floats:
 
 def described(task: TrainingTask, kind: str, *, hidden: int, dropout: float) -> Description:
     """The card's description, from which ``restore`` rebuilds the network."""
-    return {
+    description: Description = {
         "kind": kind,
         "body": task.body.name,
         "shape": list(task.body.shape or task.features.shape[1:]),
@@ -67,13 +67,32 @@ def described(task: TrainingTask, kind: str, *, hidden: int, dropout: float) -> 
         "hidden": hidden,
         "dropout": dropout,
     }
+    if task.kind == "regression":
+        mean, scale = value_scale(task)
+        return description | {"task": task.kind, "target_mean": mean, "target_scale": scale}
+    return description if task.kind == "classes" else description | {"task": task.kind}
+
+
+def value_scale(task: TrainingTask) -> tuple[float, float]:
+    """Mean and deviation of the labelled numbers, by which they are standardised; deviation 1 where all are alike."""
+    return float(task.labels.mean()), float(task.labels.std()) or 1.0
+
+
+def _targets(task: TrainingTask, labels: np.ndarray) -> Tensor:
+    """Labels as the loss takes them: class indices, 0 or 1, or standardised numbers."""
+    if task.kind == "classes":
+        return torch.from_numpy(labels)
+    if task.kind == "regression":
+        mean, scale = value_scale(task)
+        labels = (labels - mean) / scale
+    return torch.from_numpy(labels.astype(np.float32))
 
 
 def settings_of(task: TrainingTask) -> FitSettings:
     """The task's settings for ``fit``."""
     held = None
     if task.held_features is not None and task.held_labels is not None:
-        held = torch.from_numpy(task.held_features), torch.from_numpy(task.held_labels)
+        held = torch.from_numpy(task.held_features), _targets(task, task.held_labels)
     weights = balanced_weights(task.labels, task.n_classes) if task.options.class_weights == "balanced" else None
     return FitSettings(
         task.epochs,
@@ -84,6 +103,7 @@ def settings_of(task: TrainingTask) -> FitSettings:
         task.options,
         None if weights is None else torch.from_numpy(weights),
         held,
+        task.kind,
         task.checkpoints,
         task.progress,
     )
@@ -97,8 +117,8 @@ def balanced_weights(labels: Ints, n_classes: int) -> Floats:
 
 
 def tensors_of(task: TrainingTask) -> tuple[Tensor, Tensor]:
-    """Features and labels of the labelled samples as tensors."""
-    return torch.from_numpy(task.features), torch.from_numpy(task.labels)
+    """Features and targets of the labelled samples as tensors."""
+    return torch.from_numpy(task.features), _targets(task, task.labels)
 
 
 def pool_classes(model: Network, task: TrainingTask) -> Ints:

@@ -13,6 +13,7 @@ import numpy as np
 from al_plugin.axes import Floats, FloatsLD
 from al_plugin.errors import StrategyError
 from al_plugin.math.laplace import laplace_draws
+from al_plugin.models.outputs import in_units, task_of
 from al_plugin.models.restore import head_of
 from al_plugin.models.task import BATCH
 
@@ -38,8 +39,9 @@ def dropout_heads(
     """
     rate = float(card["network"]["dropout"])
     if rate == 0:
+        samples = "mc_log_probs" if task_of(card) == "classes" else "posterior samples"
         raise StrategyError(
-            "mc_log_probs come from MC dropout, but the network was trained with dropout 0",
+            f"{samples} come from MC dropout, but the network was trained with dropout 0",
             change="set train.single.dropout above 0, or score.posterior to laplace",
         )
     weight, bias = head_of(weights)
@@ -67,6 +69,22 @@ def laplace_heads(
     mode = np.concatenate([weight, bias[:, None]], axis=1)
     draws = (mode + laplace_draws(mode, inputs, passes, rng, precision=precision)).astype(np.float32)
     return Heads(np.ascontiguousarray(draws[..., :-1]), np.ascontiguousarray(draws[..., -1]))
+
+
+def mc_predictions(card: Mapping[str, Any], embeddings: Floats, heads: Heads) -> Floats:
+    """Predictions of T heads: log-probabilities or log-odds of labels (T, N, C), or numbers (T, N)."""
+    if task_of(card) == "classes":
+        return mc_log_probs(embeddings, heads)
+    return in_units(card, _mc_outputs(embeddings, heads))
+
+
+def _mc_outputs(embeddings: Floats, heads: Heads) -> Floats:
+    """h W_tᵀ + b_t (T, N, C), float32, on the fixed batch grid of ``forward``."""
+    out = np.empty((len(heads.weight), len(embeddings), heads.weight.shape[1]), dtype=np.float32)
+    for start in range(0, len(embeddings), BATCH):
+        rows = embeddings[start : start + BATCH]
+        out[:, start : start + BATCH] = rows @ heads.weight.transpose(0, 2, 1) + heads.bias[:, None]
+    return out
 
 
 def mc_log_probs(embeddings: Floats, heads: Heads) -> Floats:

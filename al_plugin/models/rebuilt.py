@@ -8,6 +8,7 @@ import numpy as np
 
 from al_plugin.axes import Floats
 from al_plugin.errors import ModelError
+from al_plugin.models.outputs import in_units, mean_prediction, task_of
 from al_plugin.models.task import BATCH
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def _refuse_others(model: "Network", weights: Weights) -> None:
 class Networks:
     """Networks of one form. One module takes the weights of each in turn, for each block of rows.
 
-    So neither the modules of all of them nor their predictions of all rows are held at once.
+    So neither the modules of all of them nor their predictions of all rows are held at once. Under other tasks
+    than classes log-odds of labels, or numbers (T, N) and (N,), stand where log-probabilities are said below.
     """
 
     def __init__(self, card: Mapping[str, Any], networks: Sequence[Weights]) -> None:
@@ -84,12 +86,15 @@ class Networks:
 
     def mean(self, features: Floats) -> tuple[Floats, Floats]:
         """Log of the mean probabilities (N, C), and embeddings (N, D) of the first network."""
-        parts = [(_mean(found), embeddings) for found, embeddings in self._blocks(features)]
+        parts = [(mean_prediction(self._card, found), embeddings) for found, embeddings in self._blocks(features)]
         return np.concatenate([mean for mean, _ in parts]), np.concatenate([one for _, one in parts])
 
     def both(self, features: Floats) -> tuple[Floats, Floats, Floats]:
         """``log_probs``, and the two of ``mean``, in one pass."""
-        parts = [(np.stack(found), _mean(found), embeddings) for found, embeddings in self._blocks(features)]
+        parts = [
+            (np.stack(found), mean_prediction(self._card, found), embeddings)
+            for found, embeddings in self._blocks(features)
+        ]
         each, mean, embeddings = zip(*parts, strict=True)
         return np.concatenate(each, axis=1), np.concatenate(mean), np.concatenate(embeddings)
 
@@ -97,6 +102,7 @@ class Networks:
         """By block: log-probabilities (rows, C) of each network, and the first one's embeddings (rows, D)."""
         from al_plugin.models.forward import forward
 
+        classes = task_of(self._card) == "classes"
         if self._module is None:
             self._module = rebuild(self._card, self._networks[0])
         for start in range(0, len(features), _BLOCK):
@@ -106,21 +112,11 @@ class Networks:
             for weights in self._networks:
                 if len(self._networks) > 1:
                     _load(self._module, weights)
-                log_probs, hidden = forward(self._module, rows)
-                found.append(log_probs)
+                outputs, hidden = forward(self._module, rows, raw=not classes)
+                found.append(outputs if classes else in_units(self._card, outputs))
                 embeddings = hidden if embeddings is None else embeddings
             if embeddings is not None:
                 yield found, embeddings
-
-
-def _mean(log_probs: Sequence[Floats]) -> Floats:
-    """Log of the mean probabilities; one network's own are left as they are."""
-    if len(log_probs) == 1:
-        return log_probs[0]
-    # float64: the mean of probabilities near 0 and 1 must not round away.
-    total = np.logaddexp.reduce([one.astype(np.float64) for one in log_probs])
-    mean: Floats = (total - np.log(len(log_probs))).astype(np.float32)
-    return mean
 
 
 def _load(module: Any, weights: Weights) -> None:

@@ -16,19 +16,24 @@ class Recorder:
 
     ``predict`` gives the current classes of the whole pool (N,); it is called every
     ``dynamics_every`` epochs. Forgetting is counted on what the training forward pass saw, never on
-    an extra pass. Epochs are counted through all fits that report here.
+    an extra pass. Epochs are counted through all fits that report here. Both are about classes: under
+    other tasks there is the curve alone.
     """
 
     def __init__(self, task: TrainingTask, predict: Callable[[], Ints]) -> None:
         self.forgetting = ForgettingStream(len(task.labels))
         self.dispersion = DispersionStream(len(task.pool_features), task.n_classes)
-        self.curve: dict[str, list[float]] = {"epoch": [], "loss": [], "train_accuracy": []}
+        self.curve: dict[str, list[float]] = {"epoch": [], "loss": []}
+        if task.kind == "classes":
+            self.curve["train_accuracy"] = []
         self._task = task
         self._predict = predict
         self._seen: list[np.ndarray] = []
 
     def on_presentation(self, positions: Tensor, logits: Tensor) -> None:
         """Count right and wrong classifications of a batch's labelled samples."""
+        if self._task.kind != "classes":
+            return
         at = positions.numpy()
         correct = logits.argmax(dim=1).numpy() == self._task.labels[at]
         self.forgetting.present(at, correct)
@@ -39,12 +44,13 @@ class Recorder:
         epoch = len(self.curve["epoch"])
         self.curve["epoch"].append(epoch)
         self.curve["loss"].append(loss)
-        self.curve["train_accuracy"].append(float(np.concatenate(self._seen).mean()))
+        if self._task.kind == "classes":
+            self.curve["train_accuracy"].append(float(np.concatenate(self._seen).mean()))
         if held_out_nll is not None:
             self.curve.setdefault("held_out_nll", []).append(held_out_nll)
         self._seen.clear()
         every = self._task.dynamics_every
-        if every and (epoch + 1) % every == 0:
+        if every and (epoch + 1) % every == 0 and self._task.kind == "classes":
             self.dispersion.record(self._predict())
 
     def state(self) -> State:

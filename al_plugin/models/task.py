@@ -78,15 +78,16 @@ _ASIDE = {"result": False}
 class TrainingTask:
     """One training.
 
-    ``features`` (L, width; float32 or uint8) and ``labels`` (L,) are the labelled samples, ``pool_features``
+    ``features`` (L, width; float32 or uint8) and ``labels`` are the labelled samples: class indices (L,), under
+    ``kind`` multilabel 0 or 1 (L, C), under regression numbers (L,), with ``n_classes`` outputs. ``pool_features``
     (N, width) the whole pool (for standardising, and for its label dispersion every
     ``dynamics_every`` epochs, 0: never). ``round`` counts the rounds of the campaign from 0.
-    ``held_features`` (H, width) and ``held_labels`` (H,) are labelled samples to look at and not to
+    ``held_features`` (H, width) and ``held_labels`` are labelled samples to look at and not to
     train on. Methods marked ``warm`` start from ``start`` where it is given.
     """
 
     features: Floats
-    labels: Ints
+    labels: np.ndarray
     pool_features: Floats
     n_classes: int
     epochs: int
@@ -100,7 +101,8 @@ class TrainingTask:
     body: Body = field(default_factory=Body)
     options: Options = field(default_factory=Options)
     held_features: Floats | None = None
-    held_labels: Ints | None = None
+    held_labels: np.ndarray | None = None
+    kind: str = "classes"
     start: Start | None = None
     checkpoints: Checkpoints | None = field(default=None, metadata=_ASIDE)
     progress: Progress | None = field(default=None, metadata=_ASIDE)

@@ -85,7 +85,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Content:
-    """Everything on the page of a round."""
+    """Everything on the page of a round. ``metrics`` of the task: the first is drawn, the others stand beside it."""
 
     campaign: str
     number: int
@@ -100,6 +100,7 @@ class Content:
     forgetting: Forgetting | None
     shown: Mapping[str, Shown]
     provenance: Sequence[tuple[str, str]]
+    metrics: tuple[str, ...] = ("accuracy", "balanced_accuracy", "nll", "ece")
     verdict: Mapping[str, Any] | None = None
     thumb: Thumb | None = None
     drift: str = ""

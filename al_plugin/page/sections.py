@@ -13,8 +13,7 @@ from al_plugin.page.verdict import control_points, forecast_points, stopping
 
 _HEAT = 24
 _CONFUSIONS = 12
-_CARRIED = ("balanced_accuracy", "nll", "ece")
-_TITLES = {"balanced_accuracy": "balanced accuracy", "nll": "NLL (nats)", "ece": "ECE"}
+_TITLES = {"nll": "NLL (nats)", "ece": "ECE", "r2": "R²", "rmse": "RMSE", "mae": "MAE"}
 
 
 def section(name: str, title: str, *parts: Part) -> Markup:
@@ -30,8 +29,13 @@ def headline(content: Content) -> Markup:
         ("Round", str(content.number), f"strategy {content.strategy}"),
         ("Labels", count(content.labels.numbers.get("labels", 0)), _added(content)),
     ]
-    if content.evaluated is None:
-        facts.append(("Accuracy", "no model yet", "a model is trained once there are labels"))
+    point = content.curve[-1].metrics if content.curve else {}
+    if content.evaluated is None and content.metrics[0] in point:
+        others = ", ".join(f"{_title(name)} {metric(point[name])}" for name in content.metrics[1:] if name in point)
+        facts.append((_title(content.metrics[0]), metric(point[content.metrics[0]]), others))
+    elif content.evaluated is None:
+        name = _title(content.metrics[0]).capitalize()
+        facts.append((name, "no model yet", "a model is trained once there are labels"))
     else:
         accuracy = content.evaluated.accuracy
         ends = f"95 % interval {interval(accuracy.low, accuracy.high)} of {count(accuracy.total)} samples"
@@ -76,11 +80,12 @@ def _change(content: Content) -> tuple[str, str]:
 
 
 def learning_curve(content: Content) -> Markup | None:
-    """Accuracy by number of labels, with the random control where there is one."""
-    points = [point for point in content.curve if "accuracy" in point.metrics]
+    """Accuracy by number of labels, with the random control where there is one; or the task's first metric."""
+    drawn, title = content.metrics[0], _title(content.metrics[0])
+    points = [point for point in content.curve if drawn in point.metrics]
     if not points:
         return None
-    series = [charts.Series("this campaign", [_placed(point) for point in points])]
+    series = [charts.Series("this campaign", [_placed(point, drawn) for point in points])]
     beside = {"random control": control_points(content.verdict), "forecast": forecast_points(content.verdict)}
     if beside["random control"]:
         series.append(charts.Series("random control", beside["random control"], "line control"))
@@ -88,27 +93,28 @@ def learning_curve(content: Content) -> Markup | None:
         series.append(
             charts.Series("forecast", [(*series[0].points[-1][:2], None, None), *beside["forecast"]], "line ahead")
         )
-    drawing, height = charts.lines(series, "labels", "accuracy")
-    known = [name for name in _CARRIED if any(name in point.metrics for point in points)]
+    drawing, height = charts.lines(series, "labels", title)
+    known = [name for name in content.metrics[1:] if any(name in point.metrics for point in points)]
     rows = [
         [
             str(point.round),
             count(point.labels),
-            metric(point.metrics["accuracy"]),
+            metric(point.metrics[drawn]),
             "–" if point.accuracy is None else interval(point.accuracy.low, point.accuracy.high),
             *(metric(point.metrics.get(name)) for name in known),
         ]
         for point in points
     ]
-    head = ["round", "labels", "accuracy", "95 % interval", *(_TITLES[name] for name in known)]
+    head = ["round", "labels", title, "95 % interval", *(_title(name) for name in known)]
     alternative: list[Part] = [table(head, rows, label="Metrics by round", numbers=range(1, len(head)))]
     for name, placed in beside.items():
         alternative += _beside(name, placed)
     first, last = points[0], points[-1]
     told = (
-        f"Accuracy on the evaluation set over {len(points)} rounds: {metric(first.metrics['accuracy'])} with "
-        f"{count(first.labels)} labels, {metric(last.metrics['accuracy'])} with {count(last.labels)}. Bars are 95 % "
-        "intervals of each round by itself."
+        f"{title[:1].upper()}{title[1:]} on the evaluation set over {len(points)} rounds: "
+        f"{metric(first.metrics[drawn])} with {count(first.labels)} labels, {metric(last.metrics[drawn])} with "
+        f"{count(last.labels)}. "
+        + ("Bars are 95 % intervals of each round by itself." if drawn == "accuracy" else "No interval is computed.")
     )
     return section(
         "curve", "Learning curve", figure("curve-f", "Learning curve", told, drawing, height, alternative, opened=True)
@@ -124,9 +130,13 @@ def _beside(name: str, points: Sequence[Place]) -> list[Part]:
     return [tag("p", name), table(["labels", "accuracy", "95 % interval"], rows, label=name, numbers=(0, 1, 2))]
 
 
-def _placed(point: Point) -> tuple[float, float, float | None, float | None]:
+def _title(name: str) -> str:
+    return _TITLES.get(name, name.replace("_", " "))
+
+
+def _placed(point: Point, drawn: str) -> tuple[float, float, float | None, float | None]:
     ends = (None, None) if point.accuracy is None else (point.accuracy.low, point.accuracy.high)
-    return point.labels, point.metrics["accuracy"], *ends
+    return point.labels, point.metrics[drawn], *ends
 
 
 def verdict(content: Content) -> Markup | None:

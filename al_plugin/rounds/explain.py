@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from al_plugin import targets
 from al_plugin.axes import Floats, FloatsN, Ints
 from al_plugin.data.pool import Pool
 from al_plugin.data.queries import QueryRow
@@ -160,12 +161,14 @@ def explain(
     excluded: Collection[str],
     seed: int,
     classes: tuple[str, ...],
+    task: str = targets.CLASSES,
 ) -> Explanation:
     """Explain a query. ``excluded`` are the ids that could not be asked; nothing is changed.
 
     Everything is computed for the whole pool, or where that would take too long for a random part of it, the
-    same whenever it is asked for.
+    same whenever it is asked for. What looks at class probabilities is left out under another ``task``.
     """
+    names = targets.of(task, classes).texts(labeled.labels)
     at = _Positions(pool, labeled, rows, excluded, seed, whole=_affordable(pool, model, stored))
     seen = _Seen(pool, model, stored, at.rows)
     query, known = seen.points[at.query], seen.points[at.labeled]
@@ -176,7 +179,7 @@ def explain(
     copies = (
         measure.within(query, seen.points, radius, at.query) if radius else [np.empty(0, dtype=np.int64)] * len(rows)
     )
-    near = _neighbours(query, known, labeled, rows, classes)
+    near = _neighbours(query, known, labeled, rows, names)
     cells = measure.cells(reference, before, query)
     gaps = measure.apart(query)
     standings = _standings(board, seen.log_probs, at)
@@ -197,13 +200,13 @@ def explain(
                 gap=float(gaps[i]) if np.isfinite(gaps[i]) else None,
             )
         )
-    batch = _batch(seen.points, at, board, before, radius, seed, classes)
+    batch = _batch(seen.points, at, board, before, radius, seed, classes if task == targets.CLASSES else ())
     plane = measure.principal_plane(reference[:MAPPED])
     shown = at.labeled[:MAPPED]
     drawn = Map(
         plane.project(reference[:MAPPED]),
         plane.project(seen.points[shown]),
-        tuple(classes[label] for label in labeled.labels[:MAPPED]),
+        tuple(names[:MAPPED]),
         plane.project(query),
         (float(plane.explained[0]), float(plane.explained[1])),
     )
@@ -253,11 +256,13 @@ class _Seen:
         if stored.log_probs is not None and stored.embeddings is not None:
             self.log_probs, self.points = stored.log_probs[rows], stored.embeddings[rows]
             return
+        from al_plugin.models.outputs import task_of
         from al_plugin.models.restore import model_signals, scorer
 
         card, weights = scorer(model.card, model.weights)
         features = pool.features if whole else pool.features[rows]
-        self.log_probs, self.points = model_signals(card, weights, features)
+        predicted, self.points = model_signals(card, weights, features)
+        self.log_probs = predicted if task_of(card) == targets.CLASSES else None
 
 
 def _affordable(pool: Pool, model: Model, stored: Stored) -> bool:
@@ -274,13 +279,13 @@ def _standardised(pool: Pool, rows: Ints) -> Floats:
 
 
 def _neighbours(
-    query: Floats, known: Floats, labeled: Labeled, rows: Sequence[QueryRow], classes: tuple[str, ...]
+    query: Floats, known: Floats, labeled: Labeled, rows: Sequence[QueryRow], names: Sequence[str]
 ) -> list[tuple[Neighbour, ...]]:
     """Nearest labelled samples of each row, without itself (a relabelled one)."""
     near = measure.nearest_of(query, known, NEIGHBOURS + 1)
     return [
         tuple(
-            Neighbour(labeled.sample_ids[j], classes[labeled.labels[j]], float(distance))
+            Neighbour(labeled.sample_ids[j], names[j], float(distance))
             for j, distance in zip(near.index[i], near.distance[i], strict=True)
             if labeled.sample_ids[j] != row.sample_id
         )
@@ -387,7 +392,7 @@ def _twins(query: Floats, radius: float) -> int:
 
 def _mix(board: Scoreboard, at: _Positions, classes: tuple[str, ...]) -> tuple[Mix, ...]:
     mine = [board.predicted[position] for position in at.pool_query]
-    if not mine or mine[0] is None:
+    if not mine or mine[0] is None or not classes:
         return ()
     free = np.flatnonzero(at.all_free)
     counts, own = Counter(board.predicted[position] for position in free), Counter(mine)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from al_plugin import targets
 from al_plugin.data.answers import STATUSES, Answer
 from al_plugin.data.expectations import Outcome
 from al_plugin.data.label_round import AnswerFile, Key, LabelRound
@@ -29,6 +30,14 @@ class Refusal:
     rules: tuple[str, ...]
     reasons: tuple[str, ...]
     remedies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Votes on one query: of each label, and of each label by each annotator."""
+
+    by_label: Counter[str]
+    by_voter: Counter[tuple[str, str]]
 
 
 def superseded(files: Sequence[AnswerFile]) -> set[Key]:
@@ -62,6 +71,7 @@ def columns(
     queries: Mapping[int, Sequence[QueryRow]],
     pool_ids: Collection[str],
     classes: Sequence[str],
+    task: str = targets.CLASSES,
 ) -> dict[str, list[Any]]:
     """Helper columns, one row per answer of ``checked``, in order.
 
@@ -69,6 +79,7 @@ def columns(
     the query of each label round. Booleans are True where the row is in order; shares
     (skipped, too_fast, accepted_prediction, agrees) are 0/1 or None where they do not apply.
     """
+    asking = targets.of(task, classes)
     asked = {(number, row.query_id): row.sample_id for number, rows in queries.items() for row in rows}
     everything = [*filed, *checked]
     stems = _stems(everything)
@@ -76,8 +87,7 @@ def columns(
     standing = _standing(everything, replaced)
     by_key = {file.key(answer): file.batch for file in everything for answer in file.answers}
     in_file = Counter(file.key(answer) for file in everything for answer in file.answers)
-    consensus = _votes(everything, replaced)
-    allowed = set(classes)
+    consensus = _votes(everything, replaced, asking)
     table: dict[str, list[Any]] = defaultdict(list)
     for file in checked:
         for row_number, answer in enumerate(file.answers, start=1):
@@ -95,14 +105,14 @@ def columns(
             table["annotator_named"].append(bool(answer.annotator))
             table["status_known"].append(answer.status in STATUSES)
             table["label_matches_status"].append(labelled == bool(answer.label))
-            table["label_allowed"].append(not labelled or not answer.label or answer.label in allowed)
+            table["label_allowed"].append(not labelled or not answer.label or not asking.problem(answer.label))
             table["once_in_file"].append(in_file[key] == 1)
             table["answered_once"].append(key in replaced or not _answered_otherwise(file, answer, standing))
             table["supersedes_earlier_answer"].append(_supersedes_earlier(file, answer, stems, by_key))
-            table["skipped"].append(float(not labelled))
+            table["skipped"].append(float(answer.status not in asking.votes))
             table["too_fast"].append(_too_fast(answer))
             table["accepted_prediction"].append(float(answer.origin == "prediction") if answer.origin else None)
-            table["agrees"].append(_agrees(answer, consensus[(file.round, answer.query_id)]))
+            table["agrees"].append(_agrees(answer, consensus[(file.round, answer.query_id)], asking))
     return dict(table)
 
 
@@ -154,25 +164,32 @@ def answered_files(rounds: Sequence[LabelRound]) -> list[AnswerFile]:
     return [file for label_round in rounds for file in sorted(label_round.files, key=lambda f: f.name)]
 
 
-def _votes(files: Sequence[AnswerFile], replaced: set[Key]) -> dict[tuple[int, str], Counter[tuple[str | None, ...]]]:
-    """Votes on each query by (annotator, label), (annotator, None), (None, label) and (None, None): all."""
-    votes: dict[tuple[int, str], Counter[tuple[str | None, ...]]] = defaultdict(Counter)
+def _votes(files: Sequence[AnswerFile], replaced: set[Key], asking: targets.Targets) -> dict[tuple[int, str], Votes]:
+    """Votes on each query."""
+    votes: dict[tuple[int, str], Votes] = defaultdict(lambda: Votes(Counter(), Counter()))
     for file in files:
         for answer in file.answers:
-            key = file.key(answer)
-            if answer.status == "labelled" and key not in replaced:
-                who, label = answer.annotator, answer.label
-                votes[(file.round, answer.query_id)].update([(who, label), (who, None), (None, label), (None, None)])
+            if is_vote(answer, asking) and file.key(answer) not in replaced:
+                cast = votes[(file.round, answer.query_id)]
+                cast.by_label[answer.label] += 1
+                cast.by_voter[answer.annotator, answer.label] += 1
     return votes
 
 
-def _agrees(answer: Answer, votes: Counter[tuple[str | None, ...]]) -> float | None:
-    """Share of the other annotators' labels equal to this one; None without others."""
-    who, label = answer.annotator, answer.label
-    others = votes[None, None] - votes[who, None]
-    if answer.status != "labelled" or not others:
+def is_vote(answer: Answer, asking: targets.Targets) -> bool:
+    """Whether an answer says what the label is, by status and label."""
+    return answer.status in asking.votes and (answer.status == "labelled" or not answer.label)
+
+
+def _agrees(answer: Answer, votes: Votes, asking: targets.Targets) -> float | None:
+    """Share of the other annotators' labels equal to this one; None without others, and for numbers."""
+    if not is_vote(answer, asking):
         return None
-    return (votes[None, label] - votes[who, label]) / others
+    others = {label: n - votes.by_voter[answer.annotator, label] for label, n in votes.by_label.items()}
+    agreed = [(asking.agree(label, answer.label), n) for label, n in others.items() if n]
+    if not agreed or any(same is None for same, _ in agreed):
+        return None
+    return sum(n for same, n in agreed if same) / sum(others.values())
 
 
 def _too_fast(answer: Answer) -> float | None:

@@ -1,7 +1,7 @@
 """Judge: from what all rounds left behind to whether active learning pays, and whether to stop."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from al_plugin.math import control, forecast, stopping
@@ -50,7 +50,8 @@ class Asked:
     """What is to be judged: criteria with thresholds, how they combine, and what to forecast.
 
     ``more``: labels from now on. ``evaluation``: samples of the evaluation set. ``random_curve``: labels
-    and accuracies of random drawing, measured elsewhere on the same set.
+    and accuracies of random drawing, measured elsewhere on the same set. ``metric``: what stands for accuracy
+    under another task than classes; what is about right and wrong predictions is refused then.
     """
 
     criteria: Mapping[str, float]
@@ -60,6 +61,7 @@ class Asked:
     more: Sequence[int]
     evaluation: int
     random_curve: tuple[Sequence[float], Sequence[float]] | None = None
+    metric: str = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def judge(facts: Sequence[Facts], asked: Asked, unread: Sequence[int] = ()) -> V
     saved = _saved(last, with_random, asked)
     risks = [fact.risk for fact in facts if fact.risk is not None]
     money = {str(fact.number): fact.money for fact in facts if fact.money is not None}
-    return Verdict(
+    found = Verdict(
         round=last.number,
         labels=last.labels,
         decision=stopping.decide(states, asked.combine, last.number, asked.min_rounds),
@@ -160,6 +162,24 @@ def judge(facts: Sequence[Facts], asked: Asked, unread: Sequence[int] = ()) -> V
         advice=_advice(saved),
         money=money,
         unread=tuple(unread),
+    )
+    return found if asked.metric == "accuracy" else _without_accuracy(found, asked.metric)
+
+
+def _without_accuracy(found: Verdict, metric: str) -> Verdict:
+    """The verdict of a campaign whose answers are not simply right or wrong."""
+    no = Refused(f"it is about right and wrong classes, and this campaign is followed by {metric}")
+    return replace(
+        found,
+        forecast={},
+        asymptote=no,
+        pool_accuracy=no,
+        latest_pool_accuracy=no,
+        chosen_accuracy=no,
+        selection_bias=no,
+        risk=no,
+        saved=no,
+        advice=_advice(no),
     )
 
 

@@ -1,6 +1,5 @@
 """Merge: from the answers of all rounds to one label per sample, keeping every vote."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from al_plugin import targets
 from al_plugin.data.answers import Answer
 from al_plugin.data.expectations import Outcome
 from al_plugin.data.label_round import AnswerFile, LabelRound
-from al_plugin.errors import StrategyError
 from al_plugin.rounds import gate
+from al_plugin.rounds.consensus import Agreed, Cast, agreed
 from al_plugin.schemas import schema
-from al_plugin.signals import read_only
 from al_plugin.strategies.registry import Strategy
 
 VOTES = pa.schema(
@@ -82,11 +81,11 @@ class Merged:
 
 
 def gate_columns(
-    rounds: Sequence[LabelRound], pool_ids: Collection[str], classes: Sequence[str]
+    rounds: Sequence[LabelRound], pool_ids: Collection[str], classes: Sequence[str], task: str = targets.CLASSES
 ) -> dict[str, list[Any]]:
     """Helper columns of every filed answer, in round, file and row order."""
     queries = {label_round.number: label_round.query for label_round in rounds}
-    return gate.columns(gate.answered_files(rounds), (), queries, pool_ids, classes)
+    return gate.columns(gate.answered_files(rounds), (), queries, pool_ids, classes, task)
 
 
 def merge(
@@ -96,21 +95,21 @@ def merge(
     classes: Sequence[str],
     strategy: Strategy,
     knobs: Mapping[str, Any],
+    task: str = targets.CLASSES,
 ) -> Merged:
     """One label per sample from all standing answers; independent of the order of files and rows.
 
     ``table`` are the helper columns of ``gate_columns`` and ``outcomes`` the verdicts on them: rows
     that broke a critical rule go to the quarantine. A sample whose top classes tie is disputed: it
-    gets no label and stays asked.
+    gets no label and stays asked. What consensus is under another ``task``: see ``consensus.agreed``.
     """
-    refused = gate.refusals(outcomes)
-    votes, skipped = _standing(rounds, {refusal.position for refusal in refused})
+    refused, asking = gate.refusals(outcomes), targets.of(task, classes)
+    votes, skipped = _standing(rounds, {refusal.position for refusal in refused}, asking)
     samples = sorted({vote.answer.sample_id for vote in votes})
-    consensus = _consensus(votes, samples, classes, strategy, knobs)
-    labeled = _labeled(votes, samples, consensus, classes)
+    labeled = _labeled(votes, samples, agreed(_cast(votes, samples), strategy, knobs, asking), task)
     asked = _asked(rounds, set(labeled.column("sample_id").to_pylist()), set(samples), skipped)
-    counts = Counter(labeled.column("label").to_pylist())
-    agreement = labeled.column("agreement").to_pylist()
+    counts = asking.counts(asking.array(labeled.column("label").to_pylist()))
+    agreement = [share for share in labeled.column("agreement").to_pylist() if share is not None]
     metrics = {
         "schema": schema("label_metrics"),
         "round": len(rounds),
@@ -121,8 +120,11 @@ def merge(
         "pending": sum(row != "labelled" for row in asked.column("status").to_pylist()),
         "quarantined": len(refused),
         "mean_agreement": float(np.mean(agreement)) if agreement else None,
-        "per_class": {name: counts.get(name, 0) for name in classes},
+        "per_class": counts,
     }
+    if task == targets.REGRESSION:
+        spread = [one for one in labeled.column("spread").to_pylist() if one is not None]
+        metrics["mean_spread"] = float(np.mean(spread)) if spread else None
     return Merged(
         labeled=labeled,
         votes=_votes_table(votes),
@@ -133,7 +135,9 @@ def merge(
     )
 
 
-def _standing(rounds: Sequence[LabelRound], refused: Collection[int]) -> tuple[list[Vote], set[str]]:
+def _standing(
+    rounds: Sequence[LabelRound], refused: Collection[int], asking: targets.Targets
+) -> tuple[list[Vote], set[str]]:
     """Votes that count, sorted, and the samples that someone skipped."""
     files = gate.answered_files(rounds)
     position = 0
@@ -150,78 +154,55 @@ def _standing(rounds: Sequence[LabelRound], refused: Collection[int]) -> tuple[l
     # Asked again in a later round, an annotator still has one vote: the latest.
     latest: dict[tuple[str, str], Vote] = {}
     for vote in sorted(standing, key=_time):
-        if vote.answer.status == "labelled":
+        if gate.is_vote(vote.answer, asking):
             latest[(vote.answer.sample_id, vote.answer.annotator)] = vote
     votes = list(latest.values())
     votes.sort(key=lambda v: (v.answer.sample_id, *_time(v), v.answer.annotator))
-    return votes, {vote.answer.sample_id for vote in standing if vote.answer.status != "labelled"}
+    return votes, {vote.answer.sample_id for vote in standing if not gate.is_vote(vote.answer, asking)}
 
 
 def _time(vote: Vote) -> tuple[int, int, str]:
     return vote.file.round, vote.file.batch, vote.answer.created_at
 
 
-def _consensus(
-    votes: Sequence[Vote],
-    samples: Sequence[str],
-    classes: Sequence[str],
-    strategy: Strategy,
-    knobs: Mapping[str, Any],
-) -> np.ndarray:
-    if not votes:
-        return np.empty((0, len(classes)))
+def _cast(votes: Sequence[Vote], samples: Sequence[str]) -> Cast:
     sample_index = {sample: position for position, sample in enumerate(samples)}
-    class_index = {name: position for position, name in enumerate(classes)}
     annotators = sorted({vote.answer.annotator for vote in votes})
     annotator_index = {name: position for position, name in enumerate(annotators)}
     times = {time: rank for rank, time in enumerate(sorted({_time(vote) for vote in votes}))}
-    signals: dict[str, Any] = {
-        "vote_samples": np.array([sample_index[v.answer.sample_id] for v in votes]),
-        "vote_labels": np.array([class_index[v.answer.label] for v in votes]),
-        "vote_annotators": np.array([annotator_index[v.answer.annotator] for v in votes]),
-        "vote_order": np.array([times[_time(v)] for v in votes]),
-        "n_samples": len(samples),
-        "n_classes": len(classes),
-    }
-    return run_merge(strategy, signals, knobs)
+    return Cast(
+        len(samples),
+        np.array([sample_index[v.answer.sample_id] for v in votes], dtype=np.int64),
+        np.array([annotator_index[v.answer.annotator] for v in votes], dtype=np.int64),
+        np.array([times[_time(v)] for v in votes], dtype=np.int64),
+        [vote.answer.label for vote in votes],
+    )
 
 
-def run_merge(strategy: Strategy, signals: Mapping[str, Any], knobs: Mapping[str, Any]) -> np.ndarray:
-    """Call a merge strategy on read-only votes and check what it returns: finite weights (S, C)."""
-    handed = [read_only(v) if isinstance(v, np.ndarray) else v for v in (signals[name] for name in strategy.signals)]
-    weights = strategy.function(*handed, **knobs)
-    shape = (signals["n_samples"], signals["n_classes"])
-    if not isinstance(weights, np.ndarray) or weights.shape != shape or not np.issubdtype(weights.dtype, np.floating):
-        found = f"shape {weights.shape}" if isinstance(weights, np.ndarray) else type(weights).__name__
-        raise StrategyError(f"merge strategy {strategy.name} returned {found}, asked for floats of shape {shape}")
-    if not np.isfinite(weights).all():
-        bad = int((~np.isfinite(weights)).any(axis=1).sum())
-        raise StrategyError(f"merge strategy {strategy.name} returned weights that are not finite for {bad} samples")
-    return weights
-
-
-def _labeled(votes: Sequence[Vote], samples: Sequence[str], consensus: np.ndarray, classes: Sequence[str]) -> pa.Table:
+def _labeled(votes: Sequence[Vote], samples: Sequence[str], found: Sequence[Agreed | None], task: str) -> pa.Table:
     by_sample: dict[str, list[Vote]] = {sample: [] for sample in samples}
     for vote in votes:
         by_sample[vote.answer.sample_id].append(vote)
     rows = []
-    for sample, weights in zip(samples, consensus, strict=True):
-        best = np.flatnonzero(weights == weights.max())
-        if len(best) > 1:
+    for sample, one in zip(samples, found, strict=True):
+        if one is None:
             continue  # disputed
-        label = classes[int(best[0])]
         cast = by_sample[sample]
         rows.append(
             {
                 "sample_id": sample,
-                "label": label,
+                "label": one.label,
                 "votes": len(cast),
-                "agreement": sum(vote.answer.label == label for vote in cast) / len(cast),
+                "agreement": one.agreement,
                 "round": min(vote.file.round for vote in cast),
                 "sources": sorted({f"round_{v.file.round:04d}/{v.file.name}" for v in cast}),
+                "spread": one.spread,
             }
         )
-    return pa.Table.from_pylist(rows, schema=LABELED)
+    schema = LABELED
+    if task == targets.REGRESSION:
+        schema = LABELED.append(pa.field("spread", pa.float64()))
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _asked(

@@ -10,7 +10,8 @@ from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Inputs, Model
 from al_plugin.math.moments import moments, scale_of, standardised
 from al_plugin.math.sampling import id_hashes, mixed_keys
-from al_plugin.models.posterior import dropout_heads, laplace_heads, mc_log_probs
+from al_plugin.models.outputs import task_of
+from al_plugin.models.posterior import dropout_heads, laplace_heads, mc_predictions
 from al_plugin.models.probes import PROBES, probed
 from al_plugin.models.rebuilt import Networks
 from al_plugin.models.restore import (
@@ -24,9 +25,10 @@ from al_plugin.models.restore import (
     scorer,
 )
 from al_plugin.rounds import seeds
+from al_plugin.signals import PREDICTED
 
-# Signals for the rows of a slice of the pool: mc_log_probs (T, rows, C); where the model's prediction is
-# the mean over T, log_probs and embeddings too.
+# Signals for the rows of a slice of the pool: mc_log_probs (T, rows, C), or the task's like; where the model's
+# prediction is the mean over T, log_probs (or its like) and embeddings too.
 Posterior = Callable[[slice], dict[str, Floats]]
 
 
@@ -69,15 +71,16 @@ def provide(wanted: set[str], model: Model, inputs: Inputs, sampling: Sampling) 
     if not model.card["fitted"]:
         return Provided(found)
     model = _scoring(model)
-    if not ("mc_log_probs" in wanted and averages_members(model.card)):
-        found["log_probs"], found["embeddings"] = model_signals(model.card, model.weights, pool.features)
+    predicted, samples = PREDICTED[task_of(model.card)]
+    if not (samples in wanted and averages_members(model.card)):
+        found[predicted], found["embeddings"] = model_signals(model.card, model.weights, pool.features)
     found |= {name: values for name, values in model.dynamics.items() if name in wanted}
     if wanted & {"head_weight", "head_bias"}:
         found["head_weight"], found["head_bias"] = head_of(model.weights)
     for name in wanted.intersection(PROBES):
         seed = seeds.number(sampling.seed, round_number, name)
         found[name] = probed(name, model.card, model.weights, pool.features, sampling.passes, seed)
-    if wanted & {"mc_log_probs", "target_mc_log_probs"}:
+    if wanted & {samples, "target_mc_log_probs"}:
         posterior, at_targets = _posterior(model, found.get("embeddings"), inputs, sampling)
         if "target_mc_log_probs" in wanted and inputs.targets is not None:
             found["target_mc_log_probs"] = at_targets(inputs.targets)
@@ -93,7 +96,7 @@ def _posterior(
     model: Model, embeddings: Floats | None, inputs: Inputs, sampling: Sampling
 ) -> tuple[Posterior, Callable[[Floats], Floats]]:
     """The same T samples twice: for slices of the pool, and for other features."""
-    rng = seeds.generator(sampling.seed, model.card["round"], "posterior")
+    rng, samples = seeds.generator(sampling.seed, model.card["round"], "posterior"), PREDICTED[task_of(model.card)][1]
     if embeddings is None or is_committee(model.card):
         return _of_members(model, posterior_members(model.card, model.weights, sampling.passes, rng), inputs.pool)
     if sampling.kind == "laplace":
@@ -102,8 +105,8 @@ def _posterior(
     else:
         heads = dropout_heads(model.card, model.weights, sampling.passes, rng)
     return (
-        lambda rows: {"mc_log_probs": mc_log_probs(embeddings[rows], heads)},
-        lambda features: mc_log_probs(model_signals(model.card, model.weights, features)[1], heads),
+        lambda rows: {samples: mc_predictions(model.card, embeddings[rows], heads)},
+        lambda features: mc_predictions(model.card, model_signals(model.card, model.weights, features)[1], heads),
     )
 
 
@@ -118,11 +121,12 @@ def _of_members(
             lambda features: member_log_probs(card, weights, features),
         )
     networks = Networks(card, weights)
+    predicted, samples = PREDICTED[task_of(card)]
 
     def of_rows(rows: slice) -> dict[str, Floats]:
         if not averages_members(card):
-            return {"mc_log_probs": networks.log_probs(pool.features[rows])}
-        names = ("mc_log_probs", "log_probs", "embeddings")
+            return {samples: networks.log_probs(pool.features[rows])}
+        names = (samples, predicted, "embeddings")
         return dict(zip(names, committee_signals(card, networks, pool.features[rows]), strict=True))
 
     return of_rows, networks.log_probs

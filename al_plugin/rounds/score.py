@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from al_plugin import targets
 from al_plugin.axes import Floats
 from al_plugin.data.arrow import null_column, number_column, string_column
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Inputs, Model
 from al_plugin.errors import SignalError
+from al_plugin.models.outputs import task_of
 from al_plugin.rounds.drift import drift
 from al_plugin.rounds.provide import Posterior, Sampling, provide
 from al_plugin.schemas import schema
-from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
+from al_plugin.signals import PREDICTED, SAMPLES, SIGNALS, check_signal, read_only, take_samples
 from al_plugin.strategies.registry import Strategy
 
 SCORES = pa.schema(
@@ -62,26 +64,28 @@ def score(
     pool, kept = inputs.pool, _bases(select_strategy)
     provided = provide(_bases(score_strategy) | kept, model, inputs, sampling)
     at_hand = provided.signals
-    if provided.posterior is not None and "mc_log_probs" in kept:
+    task = task_of(model.card) if model.card["fitted"] else targets.CLASSES
+    predicted_as, samples = PREDICTED[task]
+    if provided.posterior is not None and samples in kept:
         at_hand |= provided.posterior(slice(0, len(pool)))
     named = {name for name in score_strategy.signals if name.startswith("labeled_") or name == "labels"}
-    if provided.posterior is not None and "log_probs" not in at_hand and named & _OF_LABELED:
+    if provided.posterior is not None and predicted_as not in at_hand and named & _OF_LABELED:
         at_hand |= _predicted(pool, provided.posterior)
     handed = at_hand | (_of_labeled(named, at_hand, inputs) if named else {})
     values: Floats | None = None
-    if provided.posterior is not None and "mc_log_probs" in score_strategy.signals:
+    if provided.posterior is not None and samples in score_strategy.signals:
         values, predicted = _streamed(score_strategy, knobs, handed, pool, provided.posterior)
         at_hand |= predicted
     elif model.card["fitted"] or not score_strategy.model_signals:
         values = run_score(score_strategy, handed, knobs, pool.ids)
     # Keys are made anew by select.
     stored = {name: at_hand[name] for name in sorted(kept - {"sample_keys"}) if name in at_hand}
-    log_probs = at_hand.get("log_probs")
+    said = None if predicted_as not in at_hand else predictions(task, at_hand[predicted_as], model.card["classes"])
     return Scored(
-        tables=_tables(pool, values, log_probs, model.card["classes"]),
+        tables=_tables(pool, values, said),
         signals=_by_part(pool, {name: signal for name, signal in stored.items() if _along(name) is not None}),
         shared={name: signal for name, signal in stored.items() if _along(name) is None},
-        metrics=_metrics(values, log_probs, model.card["round"]) | drift(pool, sampling.seed),
+        metrics=_metrics(values, said, model.card["round"]) | drift(pool, sampling.seed),
         histogram=_histogram(values),
     )
 
@@ -145,7 +149,7 @@ def _streamed(
             for name, signal in block.items()
             if _along(name) is not None
         }
-        if "mc_log_probs" not in at_hand:
+        if not SAMPLES & at_hand.keys():
             block |= beside.kept(rows, posterior(rows))
         values[rows] = run_score(strategy, block, knobs, pool.ids[rows])
     return values, beside.signals
@@ -174,7 +178,7 @@ class _Beside:
     def kept(self, rows: slice, block: dict[str, Floats]) -> dict[str, Floats]:
         """The block as it is, its rows noted."""
         for name, values in block.items():
-            if name != "mc_log_probs":
+            if name not in SAMPLES:
                 if name not in self.signals:
                     self.signals[name] = np.empty((self._rows, *values.shape[1:]), dtype=values.dtype)
                 self.signals[name][rows] = values
@@ -196,11 +200,25 @@ def _by_part(pool: Pool, signals: Mapping[str, np.ndarray]) -> dict[str, dict[st
     return {part: {name: values[part] for name, values in split.items()} for part in pool.parts}
 
 
-def _tables(pool: Pool, values: Floats | None, log_probs: Floats | None, classes: list[str]) -> dict[str, pa.Table]:
+def predictions(task: str, found: Floats, classes: list[str]) -> tuple[np.ndarray, Floats | None]:
+    """What is predicted of each sample, as text (N,), and the probability that it is right (N,), None of numbers.
+
+    Of a set: the labels more likely than not, and the product of their probabilities, as if they were independent.
+    """
+    if task == targets.REGRESSION:
+        return np.array([f"{value:.6g}" for value in found], dtype=object), None
+    if task == targets.MULTILABEL:
+        texts = targets.of(task, classes).texts(found > 0)
+        return np.array(texts, dtype=object), np.exp(-np.logaddexp(0.0, -np.abs(found)).sum(axis=1))
+    return np.array(classes, dtype=object)[found.argmax(axis=1)], np.exp(found.max(axis=1))
+
+
+def _tables(pool: Pool, values: Floats | None, said: tuple[np.ndarray, Floats | None] | None) -> dict[str, pa.Table]:
     predicted, confidence = null_column(pa.string(), len(pool)), null_column(pa.float32(), len(pool))
-    if log_probs is not None:
-        predicted = string_column(np.array(classes, dtype=object)[log_probs.argmax(axis=1)])
-        confidence = number_column(np.exp(log_probs.max(axis=1)))
+    if said is not None:
+        predicted = string_column(said[0])
+        if said[1] is not None:
+            confidence = number_column(said[1].astype(np.float32, copy=False))
     table = pa.table(
         [
             string_column(pool.ids),
@@ -227,7 +245,7 @@ def _histogram(values: Floats | None) -> dict[str, list[float]]:
     return {"score": ((edges[:-1] + edges[1:]) / 2).tolist(), "samples": counts.tolist()}
 
 
-def _metrics(values: Floats | None, log_probs: Floats | None, round_number: int) -> dict[str, Any]:
+def _metrics(values: Floats | None, said: tuple[np.ndarray, Floats | None] | None, round_number: int) -> dict[str, Any]:
     finite = None if values is None else values[np.isfinite(values)]
     quantiles = (0.0, 0.25, 0.5, 0.75, 1.0)
     summary: dict[str, float | None] = dict.fromkeys(("min", "q25", "median", "q75", "max", "mean"))
@@ -236,5 +254,5 @@ def _metrics(values: Floats | None, log_probs: Floats | None, round_number: int)
             zip(("min", "q25", "median", "q75", "max"), map(float, np.quantile(finite, quantiles)), strict=True)
         )
         summary["mean"] = float(finite.mean())
-    confidence = None if log_probs is None else float(np.exp(log_probs.max(axis=1)).mean())
+    confidence = None if said is None or said[1] is None else float(said[1].mean())
     return {"schema": schema("score_metrics"), "round": round_number, "score": summary, "mean_confidence": confidence}

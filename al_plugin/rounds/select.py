@@ -18,6 +18,8 @@ from al_plugin.schemas import schema
 from al_plugin.signals import SIGNALS, check_signal, read_only, take_samples
 from al_plugin.strategies.registry import Noted, Strategy
 
+# How the empty set of labels is told.
+NO_LABEL = "no label"
 EXHAUSTED = "every pool sample is labelled, pending or scored -inf: add a pool part, release pending samples, or end"
 
 
@@ -75,7 +77,7 @@ def select(
     rest = np.delete(candidates, drawn)
     if alike and strategy.name not in lure.DRAWS:
         rest = _one_of_each(board, rest, candidates[drawn], alike, n - n_random)
-    at_hand = dict(signals) | {"labels": labeled.labels}
+    at_hand = dict(signals) | {"labels": labeled.labels, "answers": labeled.labels}
     if board.scores is not None:
         at_hand["scores"] = board.scores
     at_hand["sample_keys"] = mixed_keys(hashes, seeds.number(asked.seed, asked.round, "select"))
@@ -259,7 +261,7 @@ def _rows(
         score = None if board.scores is None else float(board.scores[position])
         seen = board.predicted[position]
         sure = board.confidence[position]
-        guess = "" if seen is None or sure is None else f"predicted {seen} ({sure:.2f}); "
+        guess = "" if seen is None or sure is None else f"predicted {seen or NO_LABEL} ({sure:.2f}); "
         rows.append(
             QueryRow(
                 query_id=query_id,

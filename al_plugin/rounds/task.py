@@ -39,11 +39,15 @@ class Aside:
     progress: Progress | None = None
 
 
-def held_out(labels: Ints, share: float, seed: int) -> Ints:
+def held_out(labels: np.ndarray, share: float, seed: int) -> Ints:
     """Positions of the held-out labels, or DataError where none can be."""
     if not share:
         return np.empty(0, dtype=np.int64)
-    held = stratified_holdout(labels, share, np.random.default_rng([seed, _HOLDOUT]))
+    rng = np.random.default_rng([seed, _HOLDOUT])
+    if labels.ndim > 1 or np.issubdtype(labels.dtype, np.floating):  # sets and numbers have no classes to keep
+        held = np.sort(rng.permutation(len(labels))[: min(max(1, round(share * len(labels))), len(labels) - 1)])
+    else:
+        held = stratified_holdout(labels, share, rng)
     if len(held) == 0:
         raise DataError(
             f"train.holdout {share} would leave no training sample of some class: "
@@ -54,7 +58,13 @@ def held_out(labels: Ints, share: float, seed: int) -> Ints:
 
 
 def task_of(
-    pool: Pool, labeled: Labeled, held: Ints, classes: int, settings: Mapping[str, Any], round_number: int
+    pool: Pool,
+    labeled: Labeled,
+    held: Ints,
+    outputs: int,
+    settings: Mapping[str, Any],
+    round_number: int,
+    kind: str = "classes",
 ) -> TrainingTask:
     """The task of a round: settings by name, and the samples at ``held`` out of the labelled ones."""
     features = pool.features[pool.positions(labeled.sample_ids)]
@@ -65,11 +75,12 @@ def task_of(
         features=features[trained],
         labels=labeled.labels[trained],
         pool_features=pool.features,
-        n_classes=classes,
+        n_classes=outputs,
         round=round_number,
         body=body,
         lr=_rate(settings["lr"], body),
         options=Options(**options),
+        kind=kind,
         **{name: value for name, value in settings.items() if name not in (*options, *_ELSEWHERE)},
     )
     return replace(task, held_features=features[held], held_labels=labeled.labels[held]) if len(held) else task

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from al_plugin.axes import Ints
+from al_plugin import targets
+from al_plugin.axes import Floats, Ints
 from al_plugin.data.arrow import null_column, number_column, string_column
 from al_plugin.data.forms.form import to_json
 from al_plugin.data.pool import Pool
@@ -17,7 +18,7 @@ from al_plugin.math.temperature import tempered
 from al_plugin.models.restore import model_signals
 from al_plugin.models.task import Fitted, Start
 from al_plugin.rounds.calibrate import calibrated
-from al_plugin.rounds.evaluate import evaluate
+from al_plugin.rounds.evaluate import MEASURES, evaluate
 from al_plugin.rounds.task import Aside, beside, held_out, task_of
 from al_plugin.schemas import schema
 from al_plugin.strategies.registry import Strategy
@@ -76,18 +77,21 @@ def train(
     round_number: int,
     aside: Aside | None = None,
     start: Start | None = None,
+    kind: str = targets.CLASSES,
 ) -> Trained:
     """Fit the strategy on the labelled samples and measure it on the evaluation set.
 
     ``task`` holds the settings of ``TrainingTask`` beside the data, those of ``Options``, ``network``,
     ``augment``, and ``holdout`` and ``calibrate`` where they are set. Without labels the card says
     ``fitted: false``, weights are empty and metrics null. One class alone cannot be learned, but
-    is fitted all the same: the next query brings others. ``start`` is the earlier model to start from.
+    is fitted all the same: the next query brings others. ``start`` is the earlier model to start from,
+    ``kind`` is ``campaign.task``.
     """
+    asking = targets.of(kind, classes)
     if len(labeled.labels) == 0:
-        return _unfitted(classes, strategy, round_number)
+        return _unfitted(classes, strategy, round_number, asking)
     held = held_out(labeled.labels, task.get("holdout", 0.0), task["seed"])
-    wanted = replace(task_of(pool, labeled, held, len(classes), task, round_number), start=start)
+    wanted = replace(task_of(pool, labeled, held, asking.outputs, task, round_number, kind), start=start)
     fitted: Fitted = strategy.function(beside(wanted, aside or Aside(), strategy, knobs), **knobs)
     card = _card(classes, strategy, round_number, fitted=True, network=dict(fitted.network))
     if start is not None:
@@ -99,7 +103,7 @@ def train(
         "schema": schema("train_metrics"),
         "round": round_number,
         "labels": len(labeled.labels),
-        "eval": evaluate(log_probs, evaluation.labels),
+        "eval": MEASURES[kind](log_probs, evaluation.labels),
         "final_loss": fitted.curve["loss"][-1],
         "dynamics": _summary(fitted),
         "pseudo_labels": len(fitted.pseudo_positions),
@@ -120,10 +124,7 @@ def train(
         fitted.curve,
         _forgetting(_of_all(fitted.forgetting, held, len(labeled.labels)), labeled, classes),
         _pool_dynamics(fitted, pool, classes),
-        {
-            "actual": [classes[label] for label in evaluation.labels],
-            "predicted": [classes[label] for label in log_probs.argmax(axis=1)],
-        },
+        _confusion(kind, classes, evaluation, log_probs),
     )
 
 
@@ -153,8 +154,18 @@ def _card(
     }
 
 
-def _unfitted(classes: tuple[str, ...], strategy: Strategy, round_number: int) -> Trained:
-    names = ("accuracy", "balanced_accuracy", "nll", "ece")
+def _confusion(kind: str, classes: tuple[str, ...], evaluation: Evaluation, log_probs: Floats) -> dict[str, list[str]]:
+    """Actual and predicted class; empty where an answer is no class."""
+    if kind != targets.CLASSES:
+        return {"actual": [], "predicted": []}
+    return {
+        "actual": [classes[label] for label in evaluation.labels],
+        "predicted": [classes[label] for label in log_probs.argmax(axis=1)],
+    }
+
+
+def _unfitted(classes: tuple[str, ...], strategy: Strategy, round_number: int, asking: targets.Targets) -> Trained:
+    names = asking.metrics
     metrics = {
         "schema": schema("train_metrics"),
         "round": round_number,
@@ -165,7 +176,8 @@ def _unfitted(classes: tuple[str, ...], strategy: Strategy, round_number: int) -
         "pseudo_labels": 0,
     }
     card = _card(classes, strategy, round_number, fitted=False, network={})
-    empty: dict[str, list[float]] = {name: [] for name in CURVE_COLUMNS}
+    columns = CURVE_COLUMNS if isinstance(asking, targets.Classes) else CURVE_COLUMNS[:2]
+    empty: dict[str, list[float]] = {name: [] for name in columns}
     confusion: dict[str, list[str]] = {"actual": [], "predicted": []}
     return Trained({}, card, metrics, empty, FORGETTING.empty_table(), POOL_DYNAMICS.empty_table(), confusion)
 

@@ -9,6 +9,10 @@ from al_plugin.strategies import registry
 
 # Fewer labels per class than this and no score of a model is trusted (methods.md, section 4).
 COLD_START_LABELS_PER_CLASS = 5
+# The same of a regression, which has no classes.
+COLD_START_VALUES = 20
+# Labels of each class from which on no rule says cold start.
+WARM_LABELS = max(COLD_START_LABELS_PER_CLASS, COLD_START_VALUES)
 # From here on a ranked list is redundant (Citovsky et al. 2021), and so it is where copies abound.
 LARGE_QUERY = 10_000
 REDUNDANT = 0.2
@@ -87,6 +91,18 @@ RECIPES: Mapping[str, Triple] = {
     "vaal": Triple("vaal", "vaal", "top"),
     "mal": Triple("mal", "mal", "top"),
 }
+# Those of the other tasks: numbers, then sets of labels.
+OF_OTHER_TASKS: Mapping[str, Triple] = {
+    "predictive_variance": Triple("single", "predictive_variance", "top"),
+    "qbc_variance": Triple("ensemble", "predictive_variance", "top"),
+    "gsx": Triple("single", "random", "gsx"),
+    "gsy": Triple("single", "random", "gsy"),
+    "igs": Triple("single", "random", "igs"),
+    "label_entropy": Triple("single", "label_entropy", "top"),
+    "label_margin": Triple("single", "label_margin", "top"),
+    "label_bald": Triple("single", "label_bald", "top"),
+}
+ALL: Mapping[str, Triple] = {**RECIPES, **OF_OTHER_TASKS}
 
 
 @dataclass(frozen=True)
@@ -130,38 +146,72 @@ def suited(facts: Facts) -> Advice:
     return Advice("margin", f"margin, {total} labels and every class seen")
 
 
-def resolve(recipe: str, overrides: Mapping[str, str | None], labels_per_class: Sequence[int]) -> Triple:
+def resolve(
+    recipe: str, overrides: Mapping[str, str | None], labels_per_class: Sequence[int], task: str = "classes"
+) -> Triple:
     """The triple of a round: the recipe's parts, each replaced where params.yaml names another.
 
     ``auto`` is a cold start (TypiClust) while a class is unseen or there are fewer than
-    5 C labels, then margin. ParamsError for an unknown recipe.
+    5 C labels, then margin; under other tasks see ``_automatic``. There a recipe whose batch looks at no score
+    keeps its batch where its score needs classes. ParamsError for an unknown recipe.
     """
     if recipe == "auto":
-        base = _automatic(labels_per_class)
-    elif recipe in RECIPES:
-        base = RECIPES[recipe]
+        base = _automatic(labels_per_class, task)
+    elif recipe in ALL:
+        base = ALL[recipe]
     else:
-        known = ("auto", *RECIPES)
+        known = ("auto", *ALL)
         raise ParamsError(
             f"campaign.recipe asks for {recipe!r}, which does not exist{near(recipe, known)}",
             change=f"one of: {', '.join(known)}",
         )
+    if task != "classes":
+        looks = "scores" in registry.load("select", overrides.get("select") or base.select).signals
+        if recipe == "auto" and looks:
+            base = replace(base, score=_DOUBT[task])
+        elif not looks and not registry.load("score", base.score).fits(task):
+            base = replace(base, score="random")
     parts = {stage: overrides.get(stage) or getattr(base, stage) for stage in ("train", "score", "select")}
     return Triple(**parts, reason=base.reason or f"recipe {recipe}")
 
 
-def _automatic(labels_per_class: Sequence[int]) -> Triple:
+# What `auto` scores by under other tasks, where the batch looks at scores.
+_DOUBT = {"regression": "predictive_variance", "multilabel": "label_margin"}
+
+
+def _automatic(labels_per_class: Sequence[int], task: str) -> Triple:
+    if task != "classes":
+        return _other_task(labels_per_class, task)
     advice = suited(Facts(labels_per_class))
     return replace(RECIPES[advice.recipe], reason=f"auto: {advice.reason}")
 
 
+def _other_task(labels_per_class: Sequence[int], task: str) -> Triple:
+    """TypiClust on a cold start, then the most doubtful label, or GSx for numbers (benchmarks/RESULTS.md)."""
+    fewest = min(labels_per_class, default=0)
+    if task == "regression":
+        needed, warm, said = COLD_START_VALUES, "gsx", f"{fewest} labels"
+    else:
+        needed, warm, said = COLD_START_LABELS_PER_CLASS, "label_margin", f"every label {fewest} times or more"
+    cold = fewest < needed
+    return replace(ALL["typiclust" if cold else warm], reason=f"auto: {'cold start' if cold else warm}, {said}")
+
+
 def check_pairing(
-    train: registry.Strategy, score: registry.Strategy, select: registry.Strategy, *, fitted: bool
+    train: registry.Strategy,
+    score: registry.Strategy,
+    select: registry.Strategy,
+    *,
+    fitted: bool,
+    task: str = "classes",
 ) -> None:
     """Raise StrategyError where a chosen strategy asks for what no one gives.
 
-    ``fitted`` is False in round 0: whatever needs a model is refused then.
+    ``fitted`` is False in round 0: whatever needs a model is refused then. Under a ``task`` there are only
+    its signals.
     """
+    for one in (train, score, select):
+        _refuse_other_tasks(one, task)
     for chosen in (score, select):
         for signal in chosen.signals:
             source = SIGNALS[signal].source
@@ -170,7 +220,7 @@ def check_pairing(
                 raise StrategyError(
                     f"{chosen.stage}.strategy {chosen.name} needs {signal}, which train.strategy "
                     f"{train.name} does not give",
-                    change=f"{train.name} gives: {', '.join(train.card.provides)}",
+                    change=f"{train.name} gives: {', '.join(n for n in train.card.provides if SIGNALS[n].under(task))}",
                 )
             if source in ("votes", "task"):
                 raise StrategyError(f"{chosen.stage}.strategy {chosen.name} cannot ask for {signal}")
@@ -184,3 +234,24 @@ def check_pairing(
                 "but there are no labels and so no model yet",
                 change="use recipe auto, typiclust or random for the first query",
             )
+
+
+def check_merge(merge: registry.Strategy, task: str) -> None:
+    """Raise StrategyError where a merge strategy asks for votes that the task does not have."""
+    _refuse_other_tasks(merge, task)
+
+
+def _refuse_other_tasks(chosen: registry.Strategy, task: str) -> None:
+    if chosen.fits(task):
+        return
+    others = f"under it: {', '.join(registry.fitting(chosen.stage, task))}"
+    if chosen.stage == "train":
+        raise StrategyError(
+            f"train.strategy {chosen.name} trains for {', '.join(chosen.card.tasks)} only, campaign.task is {task}",
+            change=others,
+        )
+    lacking = next(name for name in chosen.signals if not SIGNALS[name].under(task))
+    raise StrategyError(
+        f"{chosen.stage}.strategy {chosen.name} needs {lacking}, which campaign.task {task} does not have",
+        change=others,
+    )

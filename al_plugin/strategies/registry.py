@@ -77,8 +77,8 @@ class Card:
 
     ``greedy``: the first k picks for n are the picks for k. ``certain``: score of a prediction
     that leaves no doubt is the lowest (uncertainty family). ``provides``: signals that a training
-    method gives. ``warm``: it takes train.warm_start. ``expected_failures``: checks it cannot keep, each
-    with the reason.
+    method gives, ``tasks``: what it can be trained for, ``warm``: it takes train.warm_start.
+    ``expected_failures``: checks it cannot keep, each with the reason.
     """
 
     reference: str
@@ -89,6 +89,7 @@ class Card:
     provides: tuple[str, ...] = ()
     warm: bool = False
     expected_failures: Mapping[str, str] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ("classes",)
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,12 @@ class Strategy:
         """The signals that only a fitted model can give."""
         return tuple(s for s in self.signals if SIGNALS[s].source in ("model", "score"))
 
+    def fits(self, task: str) -> bool:
+        """Whether it means something under ``campaign.task``: its signals exist, or it can be trained for it."""
+        if self.stage == "train":
+            return task in self.card.tasks
+        return all(SIGNALS[signal].under(task) for signal in self.signals)
+
 
 def strategy(
     name: str,
@@ -119,9 +126,10 @@ def strategy(
     provides: tuple[str, ...] = (),
     warm: bool = False,
     expected_failures: Mapping[str, str] | None = None,
+    tasks: tuple[str, ...] = ("classes",),
 ) -> Callable[[F], F]:
     """Register the function below under ``name``; the function itself stays as it is."""
-    card = Card(reference, cost, use, greedy, certain, provides, warm, dict(expected_failures or {}))
+    card = Card(reference, cost, use, greedy, certain, provides, warm, dict(expected_failures or {}), tasks)
 
     def mark(function: F) -> F:
         function.__dict__["__strategy__"] = (name, card)
@@ -196,6 +204,11 @@ def names(stage: str) -> tuple[str, ...]:
     """Names of all strategies of a stage, shipped and registered by other packages."""
     outside = (e.name for e in entry_points(group=ENTRY_POINT_GROUP) if e.name.startswith(f"{stage}."))
     return tuple(sorted({*shipped(stage), *(name.removeprefix(f"{stage}.") for name in outside)}))
+
+
+def fitting(stage: str, task: str) -> list[str]:
+    """Names of the shipped strategies of a stage that fit a task; imports all of them."""
+    return sorted(name for name in shipped(stage) if load(stage, name).fits(task))
 
 
 def check_knobs(strategy: Strategy, values: Mapping[str, Any]) -> dict[str, Any]:

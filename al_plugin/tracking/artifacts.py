@@ -47,7 +47,7 @@ def _made(record: Record) -> Iterator[tuple[str, bytes]]:
     where = witness.environment_of(record.root, record.number, record.digests)
     if where is not None:
         yield ENVIRONMENT, f"{json.dumps(where, indent=1, sort_keys=True, ensure_ascii=False)}\n".encode()
-    if record.labels:
+    if record.labels and record.per_class:
         yield "figures/classes.png", figures.class_balance(record.per_class, f"{head}: labels by class")
     if record.epochs:
         yield "figures/training.png", figures.training_curve(record.epochs, f"{head}: training")

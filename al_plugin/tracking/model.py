@@ -88,7 +88,9 @@ def _save(record: Record, logged: LoggedModel, run_id: str, folder: Path) -> Non
         python_model=str(_SERVED),
         artifacts=copies,
         pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in _needs(record.card)],
-        signature=ModelSignature(outputs=Schema([ColSpec("float", name) for name in record.card["classes"]])),
+        signature=ModelSignature(
+            outputs=Schema([ColSpec("float", name) for name in record.card["classes"] or ["value"]])
+        ),
         mlflow_model=Model(
             artifact_path=logged.artifact_location,
             model_uuid=logged.model_id,

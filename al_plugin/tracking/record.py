@@ -75,7 +75,8 @@ def read(params: Params, root: Path, home: Path | None = None) -> Record:
     content = key.digests(root)
     labels, trained, scored, selected, card = (store.read_json(root / path, _REPRO) for path in _DOCUMENTS)
     per_class = {str(name): int(count) for name, count in labels["per_class"].items()}
-    triple = recipes.resolve(params.campaign.recipe, params.overrides(), list(per_class.values()))
+    counts = list(per_class.values()) or [int(labels["labels"])]
+    triple = recipes.resolve(params.campaign.recipe, params.overrides(), counts, params.campaign.task)
     measured = {**numbers(trained.get("eval", {})), **numbers(trained.get("dynamics", {}))}
     calibrated = {f"calibration_{name}": value for name, value in trained.get("calibration", {}).items()}
     counted = numbers({name: value for name, value in labels.items() if name not in ("round", "per_class")})
@@ -144,7 +145,7 @@ def _judged(params: Params, root: Path, home: Path, number: int) -> dict[str, fl
 def strategy_name(triple: recipes.Triple) -> str:
     """The recipe's name where the triple is one's, else its parts that are not the default."""
     parts = (triple.train, triple.score, triple.select)
-    for name, known in recipes.RECIPES.items():
+    for name, known in recipes.ALL.items():
         if parts == (known.train, known.score, known.select):
             return name
     train = "" if triple.train == "single" else f"{triple.train}+"

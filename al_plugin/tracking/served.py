@@ -26,7 +26,8 @@ class Served(PythonModel):
     files) or the columns of a table; or numbers as the network takes them, a frame with one per column
     or an array (B, width) of any float type. Texts, images and tables need al_plugin where the model is
     loaded; numbers do not. Gives a frame (B, C) of probabilities, float32, one column per class, with
-    the index of a frame taken.
+    the index of a frame taken. Of sets of labels, the probability of each label; of numbers one column
+    ``value``.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -46,8 +47,11 @@ class Served(PythonModel):
         """Probabilities of every class, the same for the same rows each time."""
         given = _encoded(self.form, model_input) if _is_raw(self.form, model_input) else model_input
         features = _features(given, len(_members(self.weights)[0]["mean"]))
-        log_probs = _tempered(_log_probs(self.weights, self.network, features), self.temperature)
         index = model_input.index if isinstance(model_input, pd.DataFrame) else None
+        if self.network.get("task", "classes") != "classes":
+            found = _of_other_task(self.weights, self.network, features)
+            return pd.DataFrame(found, columns=self.classes or ["value"], index=index)
+        log_probs = _tempered(_log_probs(self.weights, self.network, features), self.temperature)
         return pd.DataFrame(np.exp(log_probs), columns=self.classes, index=index)
 
 
@@ -124,15 +128,27 @@ def _log_probs(weights: dict[str, Any], network: dict[str, Any], features: np.nd
     return mean.astype(np.float32)
 
 
-def _of_one(weights: dict[str, Any], network: dict[str, Any], features: np.ndarray) -> np.ndarray:
-    """Log-probabilities (B, C) of one network on standardised features."""
+def _of_other_task(weights: dict[str, Any], network: dict[str, Any], features: np.ndarray) -> np.ndarray:
+    """Mean of the networks: numbers (B, 1) in units of the answers, or the probability of each label (B, C)."""
+    outputs = [_of_one(member, network, features, raw=True).astype(np.float64) for member in _members(weights)]
+    if network["task"] == "regression":
+        outputs = [one * network["target_scale"] + network["target_mean"] for one in outputs]
+    else:
+        outputs = [np.exp(-np.logaddexp(0.0, -one)) for one in outputs]
+    mean: np.ndarray = np.mean(outputs, axis=0)
+    return mean.astype(np.float32)
+
+
+def _of_one(weights: dict[str, Any], network: dict[str, Any], features: np.ndarray, *, raw: bool = False) -> np.ndarray:
+    """Log-probabilities (B, C) of one network on standardised features; ``raw``: its outputs."""
     import torch
 
     found = [np.empty((0, network["classes"]), dtype=np.float32)]
     with torch.inference_mode():
         for start in range(0, len(features), _BATCH):
             inputs = torch.from_numpy(features[start : start + _BATCH])
-            found.append(torch.log_softmax(_logits(weights, network, inputs), dim=1).numpy())
+            outputs = _logits(weights, network, inputs)
+            found.append((outputs if raw else torch.log_softmax(outputs, dim=1)).numpy())
     return np.concatenate(found)
 
 

@@ -19,6 +19,10 @@ _COLUMNS = {
     "balanced_accuracy": "balanced",
     "nll": "nll",
     "ece": "ece",
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
+    "r2": "R2",
+    "rmse": "RMSE",
     "mean_agreement": "agreement",
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 from al_plugin.axes import Ints
 from al_plugin.models.task import Fitted, TrainingTask
 from al_plugin.strategies.registry import Range, strategy
-from al_plugin.strategies.train.provided import OF_A_COMMITTEE
+from al_plugin.strategies.train.provided import EVERY_TASK, OF_A_COMMITTEE, OF_OTHER_TASKS
 
 Members = Annotated[int, Range(2, 100)]
 Hidden = Annotated[int, Range(1, None)]
@@ -19,7 +19,8 @@ Dropout = Annotated[float, Range(0, 0.95)]
     reference="Lakshminarayanan, Pritzel, Blundell (2017); Beluch, Genewein, Nürnberger, Köhler (2018)",
     cost="members trainings",
     use="The best committee where training is cheap.",
-    provides=OF_A_COMMITTEE,
+    provides=(*OF_A_COMMITTEE, *OF_OTHER_TASKS),
+    tasks=EVERY_TASK,
     warm=True,
 )
 def ensemble(task: TrainingTask, *, members: Members = 5, hidden: Hidden = 128, dropout: Dropout = 0.0) -> Fitted:
@@ -37,7 +38,8 @@ def ensemble(task: TrainingTask, *, members: Members = 5, hidden: Hidden = 128, 
     reference="Breiman (1996), bagging; Yang, Zhang, Chen, Zhang, Chen (2017), suggestive annotation",
     cost="members trainings",
     use="The committee of suggestive annotation; weak with few labels per class, which a resample may miss.",
-    provides=OF_A_COMMITTEE,
+    provides=(*OF_A_COMMITTEE, *OF_OTHER_TASKS),
+    tasks=EVERY_TASK,
     warm=True,
 )
 def bootstrap_ensemble(
@@ -61,7 +63,8 @@ def bootstrap_ensemble(
     reference="Huang, Li, Pleiss, Liu, Hopcroft, Weinberger (2017)",
     cost="one training",
     use="A committee for the price of one network; its members are more alike than an ensemble's.",
-    provides=OF_A_COMMITTEE,
+    provides=(*OF_A_COMMITTEE, *OF_OTHER_TASKS),
+    tasks=EVERY_TASK,
     warm=True,
 )
 def snapshot_ensemble(
@@ -82,7 +85,8 @@ def snapshot_ensemble(
     reference="diversity-encouraging ensemble, as described by Weng (2022)",
     cost="base_share of a training, then the rest of it members times",
     use="An ensemble at part of its price: members part from one base network.",
-    provides=OF_A_COMMITTEE,
+    provides=(*OF_A_COMMITTEE, *OF_OTHER_TASKS),
+    tasks=EVERY_TASK,
 )
 def diversity_ensemble(
     task: TrainingTask,

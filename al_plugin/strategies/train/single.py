@@ -4,7 +4,7 @@ from typing import Annotated
 
 from al_plugin.models.task import Fitted, TrainingTask
 from al_plugin.strategies.registry import Range, strategy
-from al_plugin.strategies.train.provided import OF_ONE_NETWORK
+from al_plugin.strategies.train.provided import EVERY_TASK, OF_ONE_NETWORK, OF_OTHER_TASKS
 
 
 @strategy(
@@ -12,7 +12,8 @@ from al_plugin.strategies.train.provided import OF_ONE_NETWORK
     reference="cross-entropy with AdamW; dynamics after Toneva et al. (2019)",
     cost="O(epochs · L) steps, and one pass over the pool per recorded epoch",
     use="The default: fast, and what most scores need.",
-    provides=OF_ONE_NETWORK,
+    provides=(*OF_ONE_NETWORK, *OF_OTHER_TASKS),
+    tasks=EVERY_TASK,
     warm=True,
 )
 def single(
