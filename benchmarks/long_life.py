@@ -143,7 +143,7 @@ def rounds(last: int) -> Told:
     """``last`` rounds of 5 answers each; what a round costs at the sampled ones, and what lies on the disk."""
     start(Path(), 2_000, 500, 16, 4, {"  n: 50": "  n: 5", "  epochs: 30": "  epochs: 5"})
     run_here(0)
-    found = []
+    found, between = [], []
     for number in range(1, last + 1):
         if number in SAMPLED or number == last:
             row: Told = {"round": number, "oracle": measured(*al("oracle"))}
@@ -166,8 +166,8 @@ def rounds(last: int) -> Told:
         else:
             oracle_here()
             commit(Path(), f"Labels {number}")
-            run_here(number)
-    return {"pool": 2_000, "labels_per_round": 5, "rounds": found}
+            between.append({"round": number, **run_here(number)})
+    return {"pool": 2_000, "labels_per_round": 5, "rounds": found, "between": between}
 
 
 def oracle_here() -> None:
@@ -178,14 +178,21 @@ def oracle_here() -> None:
         oracle.run(argparse.Namespace(answers=None, annotator="oracle"))
 
 
-def run_here(number: int) -> None:
-    """The stages' functions in this process, in DVC's order; then DVC notes what they wrote."""
-    params = load_params()
-    for script, function in zip(STAGES.values(), FUNCTIONS, strict=True):
+def run_here(number: int) -> Told:
+    """The stages' functions in this process, in DVC's order, with their CPU seconds, imports not among them.
+
+    Then DVC notes what they wrote.
+    """
+    params, took = load_params(), {}
+    for (name, script), function in zip(STAGES.items(), FUNCTIONS, strict=True):
         with contextlib.redirect_stdout(io.StringIO()):
-            runpy.run_path(f"pipelines/{script}.py")[function](params)
-    commands.dvc("commit", "--force", "--quiet")
+            work = runpy.run_path(f"pipelines/{script}.py")[function]
+            begun = time.process_time()
+            work(params)
+            took[name] = round(time.process_time() - begun, 3)
+    took["dvc commit"] = measured(*dvc("commit", "--force", "--quiet"))["cpu_s"]
     commit(Path(), f"Round {number}")
+    return took
 
 
 # Part batches
@@ -317,6 +324,7 @@ def table(told: Told) -> str:
         lines += [
             line(name, *(f"{row[name]['s']:.2f} ({row[name]['cpu_s']:.2f})" for row in samples)) for name in names
         ]
+        lines += [line(f"{name}, in this process", *averages(told["rounds"], name)) for name in (*STAGES, "dvc commit")]
         lines += [line("peak of dvc repro, MiB", *(f"{row['dvc repro']['peak_mib']}" for row in samples))]
         lines += [line(name, *(f"{row['disk'][name]:.1f}" for row in samples)) for name in samples[0]["disk"]]
     if "batches" in told:
@@ -333,6 +341,15 @@ def table(told: Told) -> str:
         for recipe, row in whole["recipes"].items():
             lines += [line(f"{recipe}: {name}", cell(row[name])) for name in ("score", "select")]
     return "\n".join(lines)
+
+
+def averages(told: Told, name: str) -> list[str]:
+    """CPU seconds of a stage without its imports, in the mean of the ten rounds before each measured one."""
+    found = []
+    for row in told["rounds"]:
+        near = [one[name] for one in told["between"] if row["round"] - 10 <= one["round"] < row["round"]]
+        found.append(f"({np.mean(near):.2f})" if near else "")
+    return found
 
 
 def head(cells: list[str]) -> list[str]:
