@@ -43,7 +43,7 @@ STAGES = {
 }
 FUNCTIONS = ("merge_labels", "train_model", "score_pool", "select_query", "track")
 SAMPLED = (1, 25, 50, 100, 150, 200)
-RECIPES = ("margin", "badge", "coreset", "typiclust", "batch_bald", "random")
+RECIPES = ("margin", "badge", "coreset", "typiclust", "random")
 READERS = ("status", "verdict", "report", "track")
 PART = 100_000
 # A small process of its own starts the measured one, since Linux counts the memory of the one that forks as the
@@ -152,7 +152,7 @@ def rounds(last: int) -> Told:
             commit(Path(), f"Round {number}")
             row["no-op"] = measured(*dvc("repro", "--quiet"))
             row |= {name: stage(name) for name in STAGES}
-            measured(*al("status"))  # the first reading of a round is kept: here, in part, the run of track was it
+            measured(*al("status"))  # what is new in Git is read once and kept
             row |= {f"al {name}": measured(*al(name)) for name in READERS}
             row["disk"] = {
                 "dvc_cache_mb": size_of(".dvc/cache"),
