@@ -170,6 +170,13 @@ def read_weights(path: str = layout.WEIGHTS, change: str = _REPRO) -> dict[str, 
     return store.read_tensors(path, change)
 
 
+def write_weights(weights: Mapping[str, np.ndarray]) -> None:
+    """Write the model's tensors, with the form they are in."""
+    from safetensors.numpy import save
+
+    store.write_bytes(layout.WEIGHTS, save(dict(weights), {"al.schema": schema("weights")}))
+
+
 def read_model() -> Model:
     """Card, weights, and the signals over the pool that training recorded."""
     return Model(read_card(), read_weights(), signals_of(store.read_table(layout.POOL_DYNAMICS, _REPRO)))

@@ -1,14 +1,11 @@
 """DVC stage train: from the labelled set to a model and its training dynamics."""
 
-from safetensors.numpy import save
-
 from al_plugin import campaign, layout, ranks, store, witness
 from al_plugin.aside import beside_training, devices_at_hand, read_start
 from al_plugin.config import Params
 from al_plugin.rounds import seeds
 from al_plugin.rounds.copies import eval_copies, pool_copies
 from al_plugin.rounds.train import train
-from al_plugin.schemas import schema
 from al_plugin.stage import run
 from al_plugin.strategies import recipes, registry
 
@@ -27,9 +24,8 @@ def train_model(params: Params) -> None:
         trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside, start, shared.task)
         if not ranks.is_first():
             return
-        copies = eval_copies(pool, evaluation, params.data.copy_radius) | pool_copies(pool)
-        campaign.write_eval_copies(copies)
-        store.write_bytes(layout.WEIGHTS, save(dict(trained.weights), {"al.schema": schema("weights")}))
+        campaign.write_eval_copies(eval_copies(pool, evaluation, params.data.copy_radius) | pool_copies(pool))
+        campaign.write_weights(trained.weights)
         store.write_json(layout.CARD, trained.card)
         store.write_table(layout.FORGETTING, trained.forgetting)
         store.write_table(layout.POOL_DYNAMICS, trained.dynamics)

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from al_plugin.math import clustering
-from al_plugin.math.clustering import cluster_means, kmeans, kmeans_plus_plus, nearest_index, typicality
+from al_plugin.math.clustering import (
+    _may_be_typical,
+    cluster_means,
+    kmeans,
+    kmeans_of_sample,
+    kmeans_plus_plus,
+    most_typical,
+    nearest_index,
+    typicality,
+)
 
 REPEATABLE = settings(derandomize=True, deadline=None, max_examples=80)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -242,3 +251,23 @@ def test_nearest_index_does_not_depend_on_the_precision_of_products(offset):
     least = gaps.min(axis=1)
     error = 1e-12 * (points**2).sum(axis=1)
     assert (gaps[np.arange(300), index] <= least + error).all()
+
+
+@pytest.mark.parametrize(("points", "width"), [(1100, 64), (1500, 3), (2000, 2)])
+def test_the_most_typical_of_many_are_those_of_the_whole_table(points: int, width: int) -> None:
+    """Only a few are compared in full, and copies, whose distances tie, among them."""
+    values = np.random.default_rng(points).normal(size=(points, width))
+    values[200:230] = values[7]
+    first, n = points - 50, 60
+    expected = np.argsort(-typicality(values, 20)[:first], kind="stable")[:n]
+    np.testing.assert_array_equal(most_typical(values, 20, n, first), expected)
+    assert len(_may_be_typical(values, 20, n, first)) < first / 4
+
+
+def test_clusters_of_a_sample_hold_the_others_too() -> None:
+    points = np.random.default_rng(3).normal(size=(400, 3)) + 20 * np.eye(3)[np.arange(400) % 3]
+    sample = np.arange(90)
+    found = kmeans_of_sample(points, sample, 3, np.random.default_rng(0))
+    own, centers = kmeans(points[sample], 3, np.random.default_rng(0))
+    np.testing.assert_array_equal(found[:90], own)
+    np.testing.assert_array_equal(found, ((points[:, None] - centers) ** 2).sum(axis=2).argmin(axis=1))

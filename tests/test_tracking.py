@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -117,6 +118,29 @@ def test_the_learning_curve_has_a_step_per_number_of_labels(root: Path, plain: N
         ["| 2", "21", "margin"],
     ]
     assert len(runs_of(root, "round")) == 3
+
+
+def test_telling_reads_no_more_rounds_than_the_table_shows(
+    root: Path, plain: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest by their labels, in whatever order they were told: a round costs the same after 200 as after 2."""
+    monkeypatch.setattr(tables, "MOST_ROUNDS", 2)
+    read: list[int] = []
+    search = mlflow.MlflowClient.search_runs
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        found = search(*arguments, **options)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(mlflow.MlflowClient, "search_runs", counted)
+    for number, labels in ((3, 25), (0, 0), (1, 15), (2, 21), (4, 29)):
+        tell(rounds.make_round(root, number, labels))
+    assert max(read) == 2
+    (parent,) = runs_of(root, "campaign")
+    lines = parent.data.tags["mlflow.note.content"].splitlines()
+    assert lines[0].endswith("(the newest 3)")
+    assert [line.replace("&ensp;", "").split(" | ")[0] for line in lines[4:]] == ["| 2", "| 3", "| 4"]
 
 
 def test_another_round_with_as_many_labels_leaves_the_curve(root: Path, plain: None) -> None:
@@ -405,7 +429,8 @@ def test_the_table_of_many_rounds_fits_a_tag() -> None:
     many = [({"al.round": str(n), "al.strategy": "margin"}, metrics) for n in range(500)]
     note = tables.campaign_note("zoo", many)
     assert len(note) < 5000
-    assert "of 500" in note.splitlines()[0]
+    shown = len(note.splitlines()) - 4
+    assert note.splitlines()[0].endswith(f"(the newest {shown})")
     assert note.splitlines()[-1].startswith("| 499&ensp;")
 
 

@@ -10,6 +10,9 @@ _BLOCK = 4096
 # Products per block: they stay in the cache.
 _PRODUCTS = 2**18
 _PROPOSALS = 128
+# Points of a cluster from which on it pays to look twice, and rows of it at a time.
+_LARGE = 1024
+_ROWS = 256
 
 
 def kmeans_plus_plus(points: FloatsND, k: int, rng: np.random.Generator, weights: FloatsN | None = None) -> FloatsKD:
@@ -174,21 +177,22 @@ def cluster_means(points: FloatsND, assigned: IntsN, counts: IntsN, weights: Flo
     return means
 
 
-def typicality(points: FloatsND, neighbours: int) -> FloatsN:
+def typicality(points: FloatsND, neighbours: int, rows: IntsN | None = None) -> FloatsN:
     """Inverse mean distance to the nearest neighbours among the points themselves.
 
     typ(x) = ( (1/k) Σ_{x_i in kNN(x)} ‖x - x_i‖ )⁻¹, k = min(neighbours, N - 1); +inf where all k
-    neighbours are duplicates of x, and for a lone point. Shape (N,), range (0, +inf].
-    Source: Hacohen, Dekel, Weinshall (2022), eq. 1.
+    neighbours are duplicates of x, and for a lone point. Of the points ``rows`` (R,), by default of all.
+    Shape (R,), range (0, +inf]. Source: Hacohen, Dekel, Weinshall (2022), eq. 1.
     """
+    rows = np.arange(len(points)) if rows is None else rows
     k = min(neighbours, len(points) - 1)
     if k < 1:
-        return np.full(len(points), np.inf)
-    mean = np.empty(len(points))
-    for start in range(0, len(points), _BLOCK):
-        squared = squared_distances(points[start : start + _BLOCK], points)
-        rows = np.arange(len(squared))
-        squared[rows, start + rows] = np.inf  # a point is not its own neighbour
+        return np.full(len(rows), np.inf)
+    mean = np.empty(len(rows))
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        squared = squared_distances(points[block], points)
+        squared[np.arange(len(block)), block] = np.inf  # a point is not its own neighbour
         closest = np.partition(squared, k - 1, axis=1)[:, :k]
         # Sorted, since np.partition promises no order and a sum depends on it in the last bit.
         closest.sort(axis=1)
@@ -196,3 +200,43 @@ def typicality(points: FloatsND, neighbours: int) -> FloatsN:
     with np.errstate(divide="ignore"):
         result: Floats = 1.0 / mean
     return result
+
+
+def most_typical(points: FloatsND, neighbours: int, n: int, first: int) -> IntsN:
+    """Positions below ``first`` of the ``n`` points of greatest ``typicality``, ties to the first position.
+
+    Among many points the few that may be so are found by fast products with a certified error, and
+    compared by their typicality in float64.
+    """
+    rows = np.arange(first) if len(points) <= _LARGE else _may_be_typical(points, neighbours, n, first)
+    # All of a small cluster, so that its products do not depend on who is asked for.
+    density = typicality(points, neighbours)[:first] if len(points) <= _LARGE else typicality(points, neighbours, rows)
+    chosen: IntsN = rows[np.argsort(-density, kind="stable")[:n]]
+    return chosen
+
+
+def _may_be_typical(points: FloatsND, neighbours: int, n: int, first: int) -> IntsN:
+    """Positions below ``first`` whose mean distance to their neighbours may be among the ``n`` smallest."""
+    k = min(neighbours, len(points) - 1)
+    within = frame(points)
+    rows, columns = within.rows(points), within.columns(points).T
+    norms = np.einsum("nd,nd->n", rows[:, :-1], rows[:, :-1]).astype(np.float64)
+    # Twice for two values, and again for the share that the columns add.
+    slack = 4 * within.error * (norms + norms.max())
+    low, high = np.empty(first), np.empty(first)
+    for start in range(0, first, _ROWS):
+        at = np.arange(start, min(start + _ROWS, first))
+        values = rows[at] @ columns
+        values[at - start, at] = np.inf
+        # Order statistics differ by no more than the values do.
+        near = np.partition(values, k - 1, axis=1)[:, :k] + norms[at, None]
+        high[at] = np.sqrt(np.maximum(near + slack[at, None], 0.0)).mean(axis=1)
+        low[at] = np.sqrt(np.maximum(near - slack[at, None], 0.0)).mean(axis=1)
+    return np.flatnonzero(low <= np.partition(high, n - 1)[n - 1])
+
+
+def kmeans_of_sample(points: FloatsND, sample: IntsN, k: int, rng: np.random.Generator) -> IntsN:
+    """Cluster of each point (N,) under the centers that ``kmeans`` finds among the points ``sample`` (S,)."""
+    wide = points.astype(np.float64, copy=False)
+    _, centers = kmeans(wide[sample], k, rng)
+    return _first_nearest(wide, centers, frame(wide), None)

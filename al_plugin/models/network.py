@@ -9,7 +9,7 @@ from al_plugin.math.distinct import copied
 from al_plugin.math.moments import moments
 from al_plugin.models.body import Network, build
 from al_plugin.models.fit import FitSettings, fit
-from al_plugin.models.forward import forward
+from al_plugin.models.forward import classes
 from al_plugin.models.recorder import Recorder
 from al_plugin.models.task import Description, TrainingTask
 from al_plugin.models.warm import warm_up
@@ -123,8 +123,7 @@ def tensors_of(task: TrainingTask) -> tuple[Tensor, Tensor]:
 
 def pool_classes(model: Network, task: TrainingTask) -> Ints:
     """Predicted class of every pool sample, (N,)."""
-    classes: Ints = forward(model, task.pool_features)[0].argmax(axis=1)
-    return classes
+    return classes(model, task.pool_features)
 
 
 def arrays_of(model: nn.Module, prefix: str = "") -> dict[str, np.ndarray]:

@@ -80,6 +80,14 @@ def search(experiment_id: str, condition: str) -> list[Run]:
             return found
 
 
+def _newest_rounds(experiment_id: str, campaign: str) -> list[Run]:
+    """Complete runs of a campaign's rounds, those of most labels first, as many as its table can show."""
+    tags = {"al.kind": "round", "al.campaign": campaign, COMPLETE: "true"}
+    condition = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    order = ["metrics.`round/labels` DESC", "start_time DESC"]
+    return list(MlflowClient().search_runs([experiment_id], condition, max_results=tables.MOST_ROUNDS, order_by=order))
+
+
 def _parent(experiment_id: str, campaign: str) -> Run:
     """The campaign's run. Ended at once, so that it never shows a clock that runs for ever."""
     tags = {"al.kind": "campaign", "al.campaign": campaign}
@@ -157,11 +165,10 @@ def _tell_parent(experiment_id: str, parent: Run, child: Run, record: Record) ->
             Metric(f"campaign/{name}", value, child.info.start_time, record.labels)
             for name, value in record.campaign_metrics.items()
         ]
-    siblings = search(experiment_id, f"tags.`al.kind` = 'round' and tags.`al.campaign` = '{record.campaign}'")
     rounds = [
         (run.data.tags, _round_metrics(run))
-        for run in siblings
-        if run.data.tags.get(COMPLETE) == "true" and run.info.run_id != child.info.run_id
+        for run in _newest_rounds(experiment_id, record.campaign)
+        if run.info.run_id != child.info.run_id
     ]
     note = tables.campaign_note(record.campaign, [*rounds, (record.tags, record.round_metrics)])
     client.log_batch(run_id, metrics=points, tags=[RunTag(_NOTE, note)])

@@ -11,6 +11,8 @@ from al_plugin import layout, store
 from al_plugin.tracking.record import Record
 
 MOST_ROWS = 1000
+# More rounds than a campaign's description has room for: who writes it need not read all there ever were.
+MOST_ROUNDS = 100
 # MLflow cuts a tag at 8000 characters, older servers at 5000.
 _LONGEST_NOTE = 4800
 _REPRO = "run dvc repro"
@@ -99,8 +101,8 @@ def campaign_note(campaign: str, rounds: Sequence[tuple[Mapping[str, str], Mappi
     ]
     room = _LONGEST_NOTE - sum(len(line) + 1 for line in head)
     kept = list(_that_fit(lines, room))
-    if len(kept) < len(lines):
-        head[0] += f" (the newest {len(kept)} of {len(lines)})"
+    if len(kept) < len(lines) or len(rounds) > MOST_ROUNDS:
+        head[0] += f" (the newest {len(kept)})"
     return "\n".join([*head, *kept])
 
 

@@ -1,15 +1,19 @@
 """Batches that cover the pool in an embedding."""
 
 import heapq
+from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
 
 from al_plugin.axes import FloatsLD, FloatsND, IntsN, Picks
-from al_plugin.math.clustering import kmeans, typicality
+from al_plugin.math.clustering import kmeans, kmeans_of_sample, most_typical
 from al_plugin.math.geometry import farthest_first
 from al_plugin.math.submodular import covered_by, gaussian, greedy_cover, unit_rows
 from al_plugin.strategies.registry import OneOf, Range, strategy
+
+# Candidates from which k-means learns its centers: a hundred for each of the usual 500 clusters.
+_CLUSTERED = 50_000
 
 
 @strategy(
@@ -58,38 +62,53 @@ def typiclust(
 
     Candidates and labelled samples are clustered together into K = min(L + n, clusters) groups;
     groups of at most ``smallest`` members wait until larger ones are used up. Typicality is the
-    inverse mean distance to the min(neighbours, |cluster| // 2) nearest members.
+    inverse mean distance to the min(neighbours, |cluster| // 2) nearest members. Beyond 50,000
+    candidates the centers are those of the labelled samples and the first 50,000 in keyed order, a
+    uniform draw, and the other candidates join the nearest.
     """
     n_labeled, n_candidates = len(labeled_frozen_embeddings), len(frozen_embeddings)
     points = np.concatenate([frozen_embeddings, labeled_frozen_embeddings]).astype(np.float64)
     k = min(n_labeled + n, clusters, len(points))
-    assigned, _ = kmeans(points, k, rng)
-    queues = _typical_first(points, assigned, n_candidates, k, neighbours)
+    assigned = _clustered(points, n_candidates, k, rng)
+    turns = _turns(assigned, n_candidates, k, smallest, n)
+    wanted = np.bincount(turns, minlength=k)
+    members = np.split(np.argsort(assigned, kind="stable"), np.cumsum(np.bincount(assigned, minlength=k))[:-1])
+    queues = {c: _most_typical(points, members[c], n_candidates, neighbours, int(wanted[c])) for c in set(turns)}
+    return np.array([next(queues[chosen]) for chosen in turns], dtype=np.int64)
+
+
+def _clustered(points: FloatsND, n_candidates: int, k: int, rng: np.random.Generator) -> IntsN:
+    """Cluster of each point, candidates first among them."""
+    if n_candidates <= _CLUSTERED:
+        return kmeans(points, k, rng)[0]
+    sample = np.concatenate([np.arange(_CLUSTERED), np.arange(n_candidates, len(points))])
+    return kmeans_of_sample(points, sample, k, rng)
+
+
+def _turns(assigned: IntsN, n_candidates: int, k: int, smallest: int, n: int) -> list[int]:
+    """The cluster of each pick: large clusters first among those with the fewest labels; a pick counts as a label."""
+    left = np.bincount(assigned[:n_candidates], minlength=k)
     taken = np.bincount(assigned[n_candidates:], minlength=k)
     size = np.bincount(assigned, minlength=k)
-    # Large clusters first among those with the fewest labels; a pick counts as a label.
-    turns = [(bool(size[c] <= smallest), int(taken[c]), -int(size[c]), c) for c in range(k) if queues[c]]
-    heapq.heapify(turns)
-    picks: list[int] = []
-    while len(picks) < n:
-        small, labels, members, chosen = turns[0]
-        picks.append(queues[chosen].pop(0))
-        if queues[chosen]:
-            heapq.heapreplace(turns, (small, labels + 1, members, chosen))
+    waiting = [(bool(size[c] <= smallest), int(taken[c]), -int(size[c]), c) for c in range(k) if left[c]]
+    heapq.heapify(waiting)
+    turns: list[int] = []
+    while len(turns) < n:
+        small, labels, members, chosen = waiting[0]
+        turns.append(chosen)
+        left[chosen] -= 1
+        if left[chosen]:
+            heapq.heapreplace(waiting, (small, labels + 1, members, chosen))
         else:
-            heapq.heappop(turns)
-    return np.array(picks, dtype=np.int64)
+            heapq.heappop(waiting)
+    return turns
 
 
-def _typical_first(points: FloatsND, assigned: IntsN, n_candidates: int, k: int, neighbours: int) -> list[list[int]]:
-    """Candidates of each cluster, most typical first, ties to the first position."""
-    queues: list[list[int]] = []
-    for cluster in range(k):
-        members = np.flatnonzero(assigned == cluster)
-        density = typicality(points[members], min(neighbours, max(len(members) // 2, 1)))
-        ordered = members[np.argsort(-density, kind="stable")]
-        queues.append([int(member) for member in ordered if member < n_candidates])
-    return queues
+def _most_typical(points: FloatsND, members: IntsN, n_candidates: int, neighbours: int, n: int) -> Iterator[int]:
+    """The ``n`` most typical candidates of a cluster, in that order."""
+    own = int(np.searchsorted(members, n_candidates))  # candidates stand first
+    chosen = most_typical(points[members], min(neighbours, max(len(members) // 2, 1)), n, own)
+    return iter(members[chosen].tolist())
 
 
 @strategy(
