@@ -19,6 +19,7 @@ from al_plugin.data.sets import Evaluation, Inputs, Labeled, Model, Money, Score
 from al_plugin.errors import DataError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
 from al_plugin.parts import embedded, read_parts
+from al_plugin.schemas import schema
 from al_plugin.signals import SIGNALS
 
 _ADD_POOL = "put parquet files with sample_id and features into data/pool and track them: dvc add data/pool"

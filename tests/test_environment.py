@@ -172,3 +172,15 @@ def test_what_cannot_be_recorded_fails_no_round(first_round: Path, capsys: pytes
     Path(layout.ENVIRONMENTS).write_text("a file in the way")
     assert stage("train") == 0
     assert "the environment is not recorded" in capsys.readouterr().out
+
+
+def test_mlflow_is_told_of_it_and_does_not_take_it_for_unfinished_work(first_round: Path) -> None:
+    import mlflow
+
+    assert layout.ENVIRONMENTS in commands.git("status", "--porcelain")
+    assert stage("track") == 0
+    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("al/toy").experiment_id], "tags.`al.kind` = 'round'")
+    assert runs[0].data.tags["git.dirty"] == "false"
+    kept = [path for path in Path().rglob("environment.json") if runs[0].info.run_id in path.parts]
+    assert json.loads(kept[0].read_text())["distributions"] == distributions()
