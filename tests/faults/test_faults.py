@@ -55,6 +55,18 @@ def test_a_file_that_dvc_writes_in_place_cut_off_by_a_kill(world: World, tmp_pat
     assert outcome.wrong == ()
 
 
+@pytest.mark.parametrize("share", [0.25, 0.6])
+def test_a_dvc_lock_cut_between_two_lines_is_still_one(world: World, tmp_path: Path, share: float) -> None:
+    """Where nobody can tell that it was cut, nobody need: DVC runs or restores what is missing, in the same order."""
+    here = tmp_path / "campaign"
+    shutil.copytree(world.at("selected"), here, symlinks=True)
+    lines = (here / layout.DVC_LOCK).read_bytes().splitlines(keepends=True)
+    (here / layout.DVC_LOCK).write_bytes(b"".join(lines[: int(len(lines) * share)]))
+    repaired(world, here)
+    world.must(here, *DVC, "select")
+    assert world.differences(READY, here) == []
+
+
 def test_dvc_alone_does_not_get_over_an_empty_lock(world: World, tmp_path: Path) -> None:
     """Why there is `al repair`: if DVC writes the file in one step one day, this fails, and it may go."""
     here = world.copy(READY, tmp_path / "campaign", ready=True)
