@@ -12,8 +12,8 @@ _UNFINISHED = re.compile(r"\.[\w-]{22}\.tmp")  # as DVC names what it renames la
 
 
 def unfinished() -> Iterator[Fault]:
-    """Faults of the folders of outputs."""
-    for folder in layout.OUTPUTS:
+    """Faults of the folders of outputs, and of the root, where DVC tries out links."""
+    for folder in (".", *layout.OUTPUTS):
         for path in sorted(Path(folder).glob(".*.tmp")):
             if _UNFINISHED.fullmatch(path.name) and path.is_file():
                 yield Fault(f"{path} was left by a DVC that was killed", partial(_drop, path))

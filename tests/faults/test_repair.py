@@ -121,9 +121,11 @@ def test_a_copy_that_dvc_did_not_finish_is_set_aside(locked: Path) -> None:
     Path("reports").mkdir()
     Path("reports", ".226qaDcnRjvQsQ-FnhumPg.tmp").write_bytes(b"half")
     Path("reports", ".mine.tmp").write_bytes(b"mine")
+    Path(".JxtCX12mXRli6_ucepflbg.tmp").write_bytes(b"test")  # DVC tries out links with it; Git would take it
     assert al("repair") == 0
     assert [path.name for path in Path("reports").iterdir()] == [".mine.tmp"]
-    assert aside() == [b"half"]
+    assert aside() == [b"half", b"test"]
+    assert commands.git("status", "--porcelain") == ""
 
 
 def test_a_cut_off_rwlock_is_set_aside(locked: Path) -> None:
