@@ -49,6 +49,9 @@ PRIVATE = ".al"
 TRAININGS = ".al/cache/train"
 SET_ASIDE = ".al/set_aside"
 
+# Folders that hold nothing but outputs of the stages.
+OUTPUTS = ("merged", "model", "dynamics", "scores", "query", "metrics", "plots", "reports")
+
 
 def round_folder(number: int) -> str:
     """``round_NNNN``."""

@@ -66,11 +66,24 @@ def die_with_parent() -> None:
     if not started or sys.platform != "linux":
         return
     parent = ranks.first() or os.getppid()
+    if not ranks.first() and _adopted_by(parent):
+        sys.exit(1)  # DVC died while this process was importing, and a next one may be at work
     pr_set_pdeathsig = 1
     if ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         sys.exit(1)  # the parent died in between
+
+
+def _adopted_by(parent: int) -> bool:
+    """Whether the parent is no DVC but who takes in orphans: of another session, or the system's first process."""
+    try:
+        if os.getsid(parent) != os.getsid(0):
+            return True
+        command = Path(f"/proc/{parent}/cmdline").read_bytes()
+    except OSError:
+        return True  # it is gone this instant
+    return parent == 1 and b"dvc" not in command and b"python" not in command
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from al_plugin.errors import CampaignError
 
 SCRIPTS = ("merge_labels.py", "train.py", "score.py", "select_query.py", "track.py")
 
-_OUTPUTS = ("merged", "model", "dynamics", "scores", "query", "metrics", "plots", "reports")
 _FOLDER_NOTES = {
     layout.LABELS: "Label rounds, one folder `round_NNNN` each: the query that was asked, and one CSV per batch\n"
     "and annotator. File answers with `al labels add FILE`; files here are never edited.\n",
@@ -111,7 +110,7 @@ def ignore_lines() -> dict[str, tuple[str, ...]]:
     return {
         ".gitignore": (
             *(f"/data/{folder}" for folder in outputs),
-            *(f"/{folder}" for folder in _OUTPUTS),
+            *(f"/{folder}" for folder in layout.OUTPUTS),
             "/.al",
             "/mlflow.db",
             "/mlruns",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from al_plugin import commands, ledger
 from al_plugin.errors import AlError
-from al_plugin.repair import cache, locks, pointers
+from al_plugin.repair import cache, leftovers, locks, pointers
 from al_plugin.repair.fault import Fault
 
 
@@ -25,6 +25,7 @@ def faults(*, deep: bool = False) -> Iterator[Fault]:
     """
     yield from locks.stale()
     yield from pointers.torn()
+    yield from leftovers.unfinished()
     yield from _half_filed()
     if deep:
         yield from cache.damaged()

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent)]
 
-from worlds import AL, VERBS, Verb, World, processes_in  # noqa: E402
+from worlds import AL, VERBS, Verb, World, kept_files, processes_in  # noqa: E402
 
 # Of 200 kills; none twice. A stage makes a few dozen changes, so that nearly each instant between two is met.
 SHARES = {
@@ -99,8 +99,7 @@ def strike(world: World, blow: Strike, folder: Path, seconds: float = 0.0) -> Ou
     wrong: list[str] = []
     if blow.kind == "wall":
         struck = _kill_after(world, verb, here, blow.at * seconds)
-        time.sleep(0.2)
-        wrong += [f"process {number} outlived dvc" for number in processes_in(here)]
+        wrong += _outlived(here)
     else:
         at = blow.at if blow.kind == "cpu" else int(blow.at)
         struck = world.run(here, *verb.command, fault=f"{verb.program}|{blow.kind}|{at}").returncode != 0
@@ -134,6 +133,15 @@ def _kill_after(world: World, verb: Verb, here: Path, seconds: float) -> bool:
         running.wait()
         return True
     return False
+
+
+def _outlived(here: Path) -> list[str]:
+    """What children of the killed dvc still did. One that was importing notices later, and must have written nothing."""
+    before, deadline = kept_files(here), time.monotonic() + 120
+    while processes_in(here) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    alive = [f"process {number} outlived dvc" for number in processes_in(here)]
+    return alive if kept_files(here) == before else [*alive, "something was written after dvc was killed"]
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

@@ -116,6 +116,18 @@ def test_labels_under_dvc_are_added_after_a_kill_of_dvc_add(first_round: Path) -
     assert Path(layout.LABELS_DVC).read_bytes() == whole
 
 
+def test_a_copy_that_dvc_did_not_finish_is_set_aside(locked: Path) -> None:
+    """A kill while outputs are brought from the cache; other hidden files are not DVC's."""
+    Path("reports").mkdir()
+    Path("reports", ".226qaDcnRjvQsQ-FnhumPg.tmp").write_bytes(b"half")
+    Path("reports", ".mine.tmp").write_bytes(b"mine")
+    Path(".JxtCX12mXRli6_ucepflbg.tmp").write_bytes(b"test")  # DVC tries out links with it; Git would take it
+    assert al("repair") == 0
+    assert [path.name for path in Path("reports").iterdir()] == [".mine.tmp"]
+    assert aside() == [b"half", b"test"]
+    assert commands.git("status", "--porcelain") == ""
+
+
 def test_a_cut_off_rwlock_is_set_aside(locked: Path) -> None:
     RWLOCK.parent.mkdir(parents=True, exist_ok=True)
     RWLOCK.write_text('{"read": {"a": [{"p')
@@ -287,3 +299,37 @@ def test_repair_needs_dvc(campaign: Path, capsys: pytest.CaptureFixture) -> None
     shutil.rmtree(".dvc")
     assert al("repair") == 1
     assert "dvc init" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="stages ask the Linux kernel to die with DVC")
+def test_a_stage_orphaned_while_it_imports_writes_nothing(campaign: Path) -> None:
+    """DVC died before the stage could ask to die with it; another DVC may be at work by now."""
+    script = f"DVC_STAGE=merge-labels {sys.executable} pipelines/merge_labels.py; echo $? > code"
+    subprocess.run(["sh", "-c", f"({script}) &"], start_new_session=True, check=True)
+    deadline = time.monotonic() + 120
+    while not Path("code").exists() or not Path("code").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    # Its parent is the subshell here, so it works; where that is gone too, it must not.
+    assert Path("code").read_text() == "0\n"
+    assert Path(layout.LABELED).exists()
+    shutil.rmtree("merged")
+    subprocess.run(
+        ["sh", "-c", f"exec 3>ended; {script.split(';', maxsplit=1)[0]} & exit"], start_new_session=True, check=True
+    )
+    while b"merge_labels" in b"".join(_command_lines()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not Path("merged").exists()
+
+
+def _command_lines() -> list[bytes]:
+    """Commands of the processes that work in this folder."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if Path(os.readlink(folder / "cwd")) == Path.cwd():
+                found.append((folder / "cmdline").read_bytes())
+        except OSError:
+            continue
+    return found

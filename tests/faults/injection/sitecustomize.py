@@ -4,7 +4,7 @@
 folder that they start in: opening to write, renaming, removing, linking, making folders.
 
 - kill: SIGKILL at the AT-th; where that is an opening that empties the file, just after it is empty;
-- torn: the AT-th opening that empties a file gets half of its content, then SIGKILL;
+- torn: the AT-th opening that empties a file gets half of its content, up to within a line, then SIGKILL;
 - enospc, eacces: from the AT-th on they fail, as on a full disk and in a folder that may not be written;
 - cpu: killed after AT seconds of processor time, wherever that is.
 
@@ -40,7 +40,7 @@ class _Half:
     def close(self):
         whole = (b"" if isinstance(self._parts[0], bytes) else "").join(self._parts) if self._parts else None
         if whole:
-            self._file.write(whole[: len(whole) // 2])
+            self._file.write(whole[: len(whole) // 2].rstrip())  # within a line
         self._file.flush()
         _die()
 
