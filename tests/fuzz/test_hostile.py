@@ -71,7 +71,7 @@ def test_a_card_of_any_size_allocates_nothing() -> None:
     from al_plugin.models.restore import model_signals
 
     card = {**CARD, "network": {**CARD["network"], "hidden": 10**9, "shape": [10**5]}}
-    with pytest.raises(AlError, match="do not make a network"):
+    with pytest.raises(AlError, match="do not make a model"):
         model_signals(card, weights(), np.zeros((1, 2), np.float32))
 
 
