@@ -167,5 +167,5 @@ def test_cards_of_any_value(changes: list[tuple[str, object]]) -> None:
         for part in (card, card.get("network"), card.get("form")):
             if isinstance(part, dict) and (key in part or part is card.get("network")):
                 part.pop(key, None)
-                part |= {} if value == "drop" else {key: value}
+                part.update({} if value == "drop" else {key: value})
     survives(TARGETS["card"], json.dumps(card).encode())

@@ -51,6 +51,12 @@ def test_a_bomb_is_refused_within_bounded_memory(bomb, tmp_path: Path) -> None:
     assert int(grown) < most
 
 
+def test_a_footer_that_lies_aborts_nothing(tmp_path: Path) -> None:
+    child = [sys.executable, Path(__file__).with_name("footers.py")]
+    done = subprocess.run(child, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_an_archive_that_unpacks_to_too_much_is_no_estimator(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("skops")
     from sklearn.naive_bayes import GaussianNB
