@@ -10,6 +10,7 @@ from al_plugin.axes import Floats, Ints
 from al_plugin.errors import StrategyError
 from al_plugin.math.trees import floored_log
 from al_plugin.models.fitted_once import fitting, once, pool_scale, predicting, scaled, sklearn_seed
+from al_plugin.models.rebuilt import understood
 from al_plugin.models.stored import restored, stored
 from al_plugin.models.task import BATCH, Description, Fitted, TrainingTask
 from al_plugin.named import imported
@@ -60,8 +61,10 @@ def estimator_signals(
     card: Mapping[str, Any], weights: Mapping[str, np.ndarray], features: np.ndarray
 ) -> tuple[Floats, Floats]:
     """Log-probabilities (N, C), and standardised features (N, width): what a linear model takes in."""
-    network, path = card["network"], str(card["network"]["estimator"])
-    estimator = restored(weights["estimator"].tobytes(), path, new_estimator(path, 0))
+    with understood():
+        network, path, content = card["network"], str(card["network"]["estimator"]), weights["estimator"].tobytes()
+        _ = network["standardise"], int(network["classes"]), weights["seen"], weights["mean"], weights["scale"]
+    estimator = restored(content, path, new_estimator(path, 0))
     probabilities = _probabilities(estimator, network, weights, features, path)
     log_probs = floored_log(probabilities, weights["seen"], int(network["classes"]))
     return log_probs, scaled(weights, features).astype(np.float32)

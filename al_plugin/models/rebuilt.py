@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,18 @@ Weights = Mapping[str, np.ndarray]
 _BLOCK = 32 * BATCH
 
 
+@contextmanager
+def understood() -> Iterator[None]:
+    """ModelError where the block cannot make a model of a card and weights: no code of the user's runs in it."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
+        raise ModelError(
+            f"the model card and the weights do not make a model ({error!r:.300})", change="train again"
+        ) from error
+
+
+@understood()
 def rebuild(card: Mapping[str, Any], weights: Weights) -> "Network":
     """The module of one network."""
     # torch takes a second to import: round 0 has no model and does without.
@@ -26,18 +39,13 @@ def rebuild(card: Mapping[str, Any], weights: Weights) -> "Network":
 
     from al_plugin.models.body import NAMES
 
-    try:
-        network = card["network"]
-        if network["body"] in NAMES:
-            # Without memory first: a card may claim any size.
-            with torch.device("meta"):
-                _refuse_others(_built(network), weights)
-        model = _built(network)
-        _load(model, weights)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
-        raise ModelError(
-            f"the model card and the weights do not make a network ({error!r:.300})", change="train again"
-        ) from error
+    network = card["network"]
+    if network["body"] in NAMES:
+        # Without memory first: a card may claim any size.
+        with torch.device("meta"):
+            _refuse_others(_built(network), weights)
+    model = _built(network)
+    _load(model, weights)
     return model
 
 

@@ -19,13 +19,14 @@ import numpy as np
 from al_plugin.axes import Floats
 from al_plugin.math.swag import weight_draw
 from al_plugin.math.temperature import tempered
-from al_plugin.models.rebuilt import Networks, Weights
+from al_plugin.models.rebuilt import Networks, Weights, understood
 
 HEAD = ("head.weight", "head.bias")
 # Prefixes of what is no part of the network itself.
 _BESIDE = ("proxy.", "swag.")
 
 
+@understood()
 def members(card: Mapping[str, Any], weights: Weights) -> list[Weights]:
     """The weights of each network of a model: one, or as many as a committee has."""
     network = card["network"]
@@ -39,6 +40,7 @@ def members(card: Mapping[str, Any], weights: Weights) -> list[Weights]:
     ]
 
 
+@understood()
 def scorer(card: Mapping[str, Any], weights: Weights) -> tuple[Mapping[str, Any], Weights]:
     """Card and weights of the network that scores the pool: the proxy where there is one, else the model."""
     network = card["network"]
@@ -49,6 +51,7 @@ def scorer(card: Mapping[str, Any], weights: Weights) -> tuple[Mapping[str, Any]
     return {**card, "network": own, **calibrated}, _under(weights, "proxy.")
 
 
+@understood()
 def posterior_members(
     card: Mapping[str, Any], weights: Weights, passes: int, rng: np.random.Generator
 ) -> list[Weights]:
@@ -75,6 +78,7 @@ def posterior_members(
     ]
 
 
+@understood()
 def is_committee(card: Mapping[str, Any]) -> bool:
     """Whether posterior samples are whole networks rather than draws of the last layer."""
     return card["network"]["kind"] in ("ensemble", "split_head", "variational", "swag", "forest")
@@ -91,6 +95,7 @@ def model_signals(card: Mapping[str, Any], weights: Weights, features: Floats) -
     return _calibrated(card, found), embeddings
 
 
+@understood()
 def averages_members(card: Mapping[str, Any]) -> bool:
     """Whether the model's prediction is the mean of its posterior samples."""
     return card["network"]["kind"] in ("ensemble", "split_head")
@@ -116,21 +121,28 @@ def head_of(weights: Weights) -> tuple[Floats, Floats]:
     return weights[HEAD[0]], weights[HEAD[1]]
 
 
+@understood()
 def _calibrated(card: Mapping[str, Any], log_probs: Floats) -> Floats:
     temperature = card.get("calibration_temperature")
     return log_probs if temperature is None else tempered(log_probs, temperature)
 
 
 def _predicted(card: Mapping[str, Any], weights: Weights, features: Floats) -> tuple[Floats, Floats]:
-    if card["network"]["kind"] == "estimator":
+    if _kind(card) == "estimator":
         from al_plugin.models.estimator import estimator_signals
 
         return estimator_signals(card, weights, features)
-    if card["network"]["kind"] == "forest":
+    if _kind(card) == "forest":
         from al_plugin.models.forest import forest_signals
 
-        return forest_signals(card, weights, features)
+        with understood():
+            return forest_signals(card, weights, features)
     return Networks(card, members(card, weights)).mean(features)
+
+
+@understood()
+def _kind(card: Mapping[str, Any]) -> str:
+    return str(card["network"]["kind"])
 
 
 def _under(weights: Weights, prefix: str, becomes: str = "") -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """Any bytes in place of a file: taken or refused in one line. `make fuzz` runs 10,000 cases of each reader."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from conftest import al, fill, stage, tree, truth
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from targets import TARGETS, survives
+from targets import CARD, TARGETS, survives
 
 from al_plugin import layout, store
 from al_plugin.data.answers import digest
@@ -131,3 +132,40 @@ def test_a_broken_batch_is_taken_whole_or_not_at_all(
 @pytest.mark.parametrize("forged", [False, True])
 def test_hundreds_of_broken_batches(forged: bool, first_round: Path, capsys: pytest.CaptureFixture) -> None:
     batches(500, forged=forged, capsys=capsys)
+
+
+_VALUES = (
+    None,
+    -1,
+    0,
+    10**9,
+    1e308,
+    "x",
+    [],
+    {},
+    True,
+    [1, 2],
+    "linear",
+    "cnn",
+    "cosine",
+    "estimator",
+    "forest",
+    "swag",
+)
+_KEYS = ("fitted", "classes", "network", "form", *CARD["network"], *CARD["form"], "calibration_temperature", "members")
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(_KEYS), st.one_of(st.just("drop"), st.sampled_from(_VALUES))), min_size=1, max_size=4
+    )
+)
+def test_cards_of_any_value(changes: list[tuple[str, object]]) -> None:
+    card = json.loads(json.dumps(CARD))
+    for key, value in changes:
+        for part in (card, card.get("network"), card.get("form")):
+            if isinstance(part, dict) and (key in part or part is card.get("network")):
+                part.pop(key, None)
+                part.update({} if value == "drop" else {key: value})
+    survives(TARGETS["card"], json.dumps(card).encode())

@@ -51,6 +51,12 @@ def test_a_bomb_is_refused_within_bounded_memory(bomb, tmp_path: Path) -> None:
     assert int(grown) < most
 
 
+def test_a_footer_that_lies_aborts_nothing(tmp_path: Path) -> None:
+    child = [sys.executable, Path(__file__).with_name("footers.py")]
+    done = subprocess.run(child, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_an_archive_that_unpacks_to_too_much_is_no_estimator(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("skops")
     from sklearn.naive_bayes import GaussianNB
@@ -71,7 +77,7 @@ def test_a_card_of_any_size_allocates_nothing() -> None:
     from al_plugin.models.restore import model_signals
 
     card = {**CARD, "network": {**CARD["network"], "hidden": 10**9, "shape": [10**5]}}
-    with pytest.raises(AlError, match="do not make a network"):
+    with pytest.raises(AlError, match="do not make a model"):
         model_signals(card, weights(), np.zeros((1, 2), np.float32))
 
 
