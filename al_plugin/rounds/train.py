@@ -20,6 +20,7 @@ from al_plugin.models.task import Fitted
 from al_plugin.rounds.calibrate import calibrated
 from al_plugin.rounds.evaluate import MEASURES, evaluate
 from al_plugin.rounds.task import Aside, beside, held_out, task_of
+from al_plugin.signals import SIGNALS
 from al_plugin.strategies.registry import Strategy
 
 FORGETTING = pa.schema(
@@ -137,12 +138,13 @@ def _of_all(stream: ForgettingStream, held: Ints, labels: int) -> ForgettingStre
 def _card(
     classes: tuple[str, ...], strategy: Strategy, round_number: int, *, fitted: bool, network: dict[str, Any]
 ) -> dict[str, Any]:
+    kind = network.get("task", targets.CLASSES)
     return {
         "schema": "card/1",
         "fitted": fitted,
         "round": round_number,
         "strategy": strategy.name,
-        "signals": list(strategy.card.provides) if fitted else [],
+        "signals": [name for name in strategy.card.provides if SIGNALS[name].under(kind)] if fitted else [],
         "classes": list(classes),
         "network": network,
     }
