@@ -21,6 +21,7 @@ from al_plugin.rounds.calibrate import calibrated
 from al_plugin.rounds.evaluate import MEASURES, evaluate
 from al_plugin.rounds.task import Aside, beside, held_out, task_of
 from al_plugin.schemas import schema
+from al_plugin.signals import SIGNALS
 from al_plugin.strategies.registry import Strategy
 
 FORGETTING = pa.schema(
@@ -143,12 +144,13 @@ def _of_all(stream: ForgettingStream, held: Ints, labels: int) -> ForgettingStre
 def _card(
     classes: tuple[str, ...], strategy: Strategy, round_number: int, *, fitted: bool, network: dict[str, Any]
 ) -> dict[str, Any]:
+    kind = network.get("task", targets.CLASSES)
     return {
         "schema": schema("card"),
         "fitted": fitted,
         "round": round_number,
         "strategy": strategy.name,
-        "signals": list(strategy.card.provides) if fitted else [],
+        "signals": [name for name in strategy.card.provides if SIGNALS[name].under(kind)] if fitted else [],
         "classes": list(classes),
         "network": network,
     }
