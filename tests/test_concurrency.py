@@ -431,33 +431,3 @@ def test_two_repros_at_once(first_round: Path) -> None:
     undisturbed = start(*dvc, "--force", "--no-run-cache")
     assert undisturbed.wait() == 0
     assert (Path(layout.DVC_LOCK).read_bytes(), Path(layout.LABELED).read_bytes()) == (lock, merged)
-
-
-@pytest.mark.dvc
-def test_two_clones_with_labels_under_dvc(clones, tmp_path: Path) -> None:
-    """One pointer file, merged by DVC's driver: batch 1 of one annotator in both clones is two files here, too."""
-    dvc = (sys.executable, "-m", "dvc")
-    clones("one")
-    rows = rows_of(fill(Path("out.csv"), Path("all.csv"), truth))
-    commands.dvc("remote", "add", "--default", "--quiet", "store", str(tmp_path / "store"))
-    assert al("labels", "add", sheet("first.csv", rows[:2])) == 0
-    commit(Path(), "First")
-    assert al("labels", "store", "dvc") == 0
-    commands.dvc("push", "--quiet", layout.LABELS_DVC)
-    push("Under DVC")
-    clones("two")
-    pull()
-    commands.dvc("pull", "--quiet", layout.LABELS_DVC)
-    driver = "git-hook merge-driver --ancestor %O --our %A --their %B"
-    commands.git("config", "merge.dvc.driver", f"{dvc[0]} -m dvc {driver}")
-    for name, some in (("one", rows[2:7]), ("two", rows[6:12])):
-        clones(name)
-        assert al("labels", "add", sheet("more.csv", some)) == 0
-        commands.dvc("push", "--quiet", layout.LABELS_DVC)
-        if name == "one":
-            push("One")
-    pull()
-    commands.dvc("pull", "--quiet", layout.LABELS_DVC)
-    (label_round,) = ledger.read_rounds()
-    assert [file.batch for file in label_round.files] == [1, 2, 2]
-    assert len(labeled()) == 12
