@@ -87,7 +87,7 @@ def columns(content: bytes | None, names: Sequence[str]) -> list[list[Any]] | No
 
 def _table(content: bytes, names: list[str] | None = None) -> pa.Table:
     change = "delete it there and run dvc fetch --all-commits"
-    return store.table_of(content, "a table in this machine's DVC cache", change, columns=names)
+    return store.table_of(content, "a damaged table in this machine's DVC cache", change, columns=names)
 
 
 def _scores(past: PastRound) -> pa.Table | None:

@@ -246,6 +246,12 @@ def test_printable_is_printable(text: str) -> None:
     printable(text).encode()
 
 
+def test_no_command_to_a_ci_runner_is_left() -> None:
+    """Found by the guided fuzzer: of three marks two were left together."""
+    for marks in range(2, 9):
+        assert "##" not in printable(f"{'#' * marks}[command]x")
+
+
 def test_a_long_quotation_is_cut() -> None:
     assert len(str(DataError("x" * 10**7, change="y" * 10**7))) < 4100
 
