@@ -34,7 +34,7 @@ def printable(text: object, longest: int | None = None) -> str:
     kept = " ".join(kept.split())
     kept = re.sub(
         r"#(?=#)", "# ", kept
-    )  # `##[` and `##vso[` are commands to the runner of a CI job, anywhere in a line
+    )  # `##[` and `##vso[` are commands to the runner of a CI job
     return kept if longest is None or len(kept) <= longest else f"{kept[: longest - 1]}…"
 
 
