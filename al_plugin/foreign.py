@@ -32,9 +32,7 @@ def printable(text: object, longest: int | None = None) -> str:
     if not (kept.isascii() and kept.isprintable()):
         kept = "".join(" " if c in _BREAKS else c for c in kept if c in _BREAKS or not _is_unseen(c))
     kept = " ".join(kept.split())
-    kept = re.sub(
-        r"#(?=#)", "# ", kept
-    )  # `##[` and `##vso[` are commands to the runner of a CI job, anywhere in a line
+    kept = re.sub(r"#(?=#)", "# ", kept)  # `##[` and `##vso[` are commands to the runner of a CI job
     return kept if longest is None or len(kept) <= longest else f"{kept[: longest - 1]}…"
 
 
