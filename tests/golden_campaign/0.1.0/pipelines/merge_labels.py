@@ -10,12 +10,12 @@ from al_plugin.strategies import registry
 
 def merge_labels(params: Params) -> None:
     rounds = ledger.read_rounds()
-    classes = params.campaign.classes
+    classes, task = params.campaign.classes, params.campaign.task
     suite = read_suite(store.read_bytes(layout.SUITE, "restore it, or take it from `al init`"), layout.SUITE)
-    table = gate_columns(rounds, campaign.read_pool_ids(), classes)
+    table = gate_columns(rounds, campaign.read_pool_ids(), classes, task)
     outcomes = validate(table, suite) if rounds else []
     strategy = registry.load("merge", params.merge.strategy)
-    merged = merge(rounds, table, outcomes, classes, strategy, params.knobs_of(strategy))
+    merged = merge(rounds, table, outcomes, classes, strategy, params.knobs_of(strategy), task)
     store.write_table(layout.LABELED, merged.labeled)
     store.write_table(layout.VOTES, merged.votes)
     store.write_table(layout.ASKED, merged.asked)

@@ -12,8 +12,8 @@ from al_plugin.strategies import recipes, registry
 
 def select_query(params: Params) -> None:
     shared, number = params.campaign, campaign.read_round()
-    labeled = campaign.read_labeled(shared.classes)
-    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(shared.classes)))
+    labeled = campaign.read_labeled(shared.classes, shared.task)
+    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(shared.classes)), shared.task)
     asked = Asked(params.select.n, params.select.random_share, params.select.annotators, number, shared.seed)
     handed_out = ledger.open_query(number + 1)
     if handed_out is not None:
@@ -23,12 +23,12 @@ def select_query(params: Params) -> None:
     else:
         board, signals = campaign.read_scoreboard()
         taken = store.read_table(layout.ASKED, "run dvc repro")
-        excluded = ledger.excluded(taken, labeled.sample_ids, relabel=params.select.relabel)
-        excluded |= campaign.read_eval_copies()
+        of_eval, alike = campaign.read_copies()
+        excluded = ledger.excluded(taken, labeled.sample_ids, relabel=params.select.relabel) | of_eval
         strategy = registry.load("select", triple.select)
         knobs = params.knobs_of(strategy)
         money = campaign.read_money(board.ids, params.select)
-        selected = select(board, signals, labeled, excluded, strategy, knobs, asked, triple.reason, money)
+        selected = select(board, signals, labeled, excluded, strategy, knobs, asked, triple.reason, money, alike)
         rows = selected.rows
         if selected.warning:
             print(f"select: warning: {selected.warning}", file=sys.stderr)

@@ -1,14 +1,11 @@
 """DVC stage train: from the labelled set to a model and its training dynamics."""
 
-from safetensors.numpy import save
-
-from al_plugin import campaign, layout, ranks, store
-from al_plugin.aside import beside_training, devices_at_hand
+from al_plugin import campaign, layout, ranks, store, witness
+from al_plugin.aside import beside_training, devices_at_hand, read_start
 from al_plugin.config import Params
 from al_plugin.rounds import seeds
-from al_plugin.rounds.copies import eval_copies
+from al_plugin.rounds.copies import eval_copies, pool_copies
 from al_plugin.rounds.train import train
-from al_plugin.schemas import schema
 from al_plugin.stage import run
 from al_plugin.strategies import recipes, registry
 
@@ -16,24 +13,26 @@ from al_plugin.strategies import recipes, registry
 def train_model(params: Params) -> None:
     devices_at_hand(params.train)
     shared, classes = params.campaign, params.campaign.classes
-    pool, labeled, number = campaign.read_pool(params), campaign.read_labeled(classes), campaign.read_round()
-    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(classes)))
+    pool, number = campaign.read_pool(params), campaign.read_round()
+    labeled = campaign.read_labeled(classes, shared.task)
+    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(classes)), shared.task)
     strategy = registry.load("train", triple.train)
     task = params.train.settings() | {"threads": shared.threads, "seed": seeds.number(shared.seed, number, "train")}
     evaluation, knobs = campaign.read_evaluation(params, pool), params.knobs_of(strategy)
+    start = read_start(params.train.warm_start, classes, number) if labeled.labels.size else None
     with beside_training(params.train.checkpoint_every) as aside:
-        trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside)
+        trained = train(pool, labeled, evaluation, classes, strategy, task, knobs, number, aside, start, shared.task)
         if not ranks.is_first():
             return
-        copies = eval_copies(pool, evaluation, params.data.copy_radius)
-        campaign.write_eval_copies(copies)
-        store.write_bytes(layout.WEIGHTS, save(dict(trained.weights), {"al.schema": schema("weights")}))
+        campaign.write_eval_copies(eval_copies(pool, evaluation, params.data.copy_radius) | pool_copies(pool))
+        campaign.write_weights(trained.weights)
         store.write_json(layout.CARD, trained.card)
         store.write_table(layout.FORGETTING, trained.forgetting)
         store.write_table(layout.POOL_DYNAMICS, trained.dynamics)
         store.write_json(layout.TRAIN_METRICS, trained.metrics)
         store.write_bytes(layout.TRAINING_CURVE, store.csv_text(trained.curve))
         store.write_bytes(layout.CONFUSION, store.csv_text(trained.confusion))
+    witness.testify(number, params.train.device)
 
 
 if __name__ == "__main__":
