@@ -199,9 +199,10 @@ def silent_server() -> Iterator[str]:
 
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[str]:
-    """URI of an MLflow server on a free port with its data in ``folder``, stopped with all its children."""
+    """URI of an MLflow server on a free port with its data in ``folder``, killed with all its children at the end."""
     port = free_port()
-    shutil.copy(empty_database(), folder / "server.db")
+    if not (folder / "server.db").exists():
+        shutil.copy(empty_database(), folder / "server.db")
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", "sqlite:///server.db", "--artifacts-destination", "artifacts"),
