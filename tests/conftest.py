@@ -122,8 +122,8 @@ def truth(sample_id: str) -> str:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """Every file of a campaign but Git's, DVC's and private ones."""
-    skip = (".git", ".dvc", ".al", "mlruns", "__pycache__")
+    """Every file of a campaign but Git's, DVC's, private ones, and what says where it was computed."""
+    skip = (".git", ".dvc", ".al", "mlruns", "__pycache__", "environments")
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))

@@ -990,9 +990,10 @@ def test_a_campaign_on_github_and_on_gitlab(team: Path, known: dict[str, str], t
     changed = commands.git("show", "--name-only", "--format=", tip, cwd=hub).split()
     assert set(changed) == {
         layout.DVC_LOCK,
-        *(path for path in changed if path.startswith(f"{layout.QUERIES}/round_0002-")),
+        layout.environment_of(1),
+        *(path for path in changed if path.startswith((f"{layout.QUERIES}/round_0002-", f"{layout.ENVIRONMENTS}/"))),
     }
-    assert len(changed) == 2
+    assert len(changed) == 4
     again = Machine(tmp_path / "again", hub, "main")
     ok, said = again.github(jobs["round"], shared, known)
     assert ok, said

@@ -52,7 +52,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
 
 def state() -> list[str]:
     """What `al status` prints, read as in a new process."""
-    history._known_md5s.clear()
+    history._KNOWN.clear()
     found = verdict(load_params())
     return [str(point) for point in progress.standing().curve] + [str(found.decision)]
 

@@ -204,11 +204,20 @@ def test_a_lock_of_a_git_that_is_gone_is_set_aside(locked: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="live processes are told by /proc")
 def test_a_lock_of_a_git_at_work_stays(locked: Path) -> None:
     """`git commit` holds the index while a person writes the message."""
-    editor = {**os.environ, "GIT_EDITOR": "sleep 60;", "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t"}
+    editor = {
+        **os.environ,
+        "GIT_EDITOR": "touch ../editing; sleep 60;",
+        "GIT_AUTHOR_NAME": "t",
+        "GIT_AUTHOR_EMAIL": "t@t",
+    }
     editor |= {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
     git = subprocess.Popen(["git", "commit", "--allow-empty", "--quiet"], env=editor, start_new_session=True)
     try:
         lock = Path(".git/index.lock")
+        for _ in range(300):  # touched before, it would be in that git's way
+            if Path("../editing").exists():
+                break
+            time.sleep(0.1)
         lock.touch()
         os.utime(lock, (time.time() - 60,) * 2)
         assert not list(locks.stale())

@@ -192,7 +192,9 @@ class World:
         found += [f"{path} is missing" for path in sorted(theirs.keys() - mine.keys())]
         found += [f"{path} is too many" for path in sorted(mine.keys() - theirs.keys())]
         found += [f"{path} differs" for path in sorted(mine.keys() & theirs.keys()) if mine[path] != theirs[path]]
-        for words in (("status", "--porcelain"), ("ls-files", "--stage")):
+        # Where a round was computed is written by train itself; DVC's run-cache does not bring it.
+        others = ("--", ".", f":!{layout.ENVIRONMENTS}")
+        for words in (("status", "--porcelain", *others), ("ls-files", "--stage", *others)):
             if commands.git(*words, cwd=here) != commands.git(*words, cwd=there):
                 found.append(f"git {words[0]} differs: {commands.git(*words, cwd=here)[:300]!r}")
         if told(here) != told(there):
@@ -231,9 +233,9 @@ def told(root: Path) -> tuple:
 
 
 def processes_in(folder: Path) -> list[int]:
-    """Live processes that work in a folder or below."""
+    """Live processes that work in a folder or below, but for this one."""
     found = []
-    for name in os.listdir("/proc"):
+    for name in sorted(set(os.listdir("/proc")) - {str(os.getpid())}):
         try:
             inside = name.isdigit() and Path(os.readlink(f"/proc/{name}/cwd")).is_relative_to(folder)
             if inside and Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[0] != "Z":

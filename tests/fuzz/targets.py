@@ -77,7 +77,7 @@ def read_answers(content: bytes) -> None:
     again = answers.read_sheet(filed, "y.csv")
     assert answers.to_csv(again.answers) == filed
     for answer in sheet.answers:
-        name = answers.file_name(1, answer.annotator)
+        name = answers.file_name(1, answer.annotator, filed)
         assert Path(name).name == name
         assert answers.batch_number(name)[0] == 1
     sheet_for_people = io.StringIO(answers.for_people(sheet.answers).decode(), newline="")

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import al, fill, stage, tree, truth
+from conftest import al, filed, fill, manifest_of, stage, tree, truth
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from targets import CARD, TARGETS, survives
@@ -80,9 +80,9 @@ def batches(cases: int, *, forged: bool, capsys: pytest.CaptureFixture) -> None:
     seed = Path("good.csv").read_bytes()
     if forged:
         assert al("labels", "add", "good.csv") == 0
-        filed = Path(layout.LABELS, "round_0001", "b01--ann.csv")
-        manifest = Path(layout.MANIFESTS, "round_0001", "b01--ann.json")
-        seed = filed.read_bytes()
+        batch = filed(1, "b01--ann")
+        manifest = manifest_of(batch)
+        seed = batch.read_bytes()
     shutil.copytree("data", "../kept")
     before = tree(Path())
 
@@ -94,8 +94,8 @@ def batches(cases: int, *, forged: bool, capsys: pytest.CaptureFixture) -> None:
         content = edited(seed, edits, TARGETS["answers"].words)
         capsys.readouterr()
         if forged:
-            filed.write_bytes(content)
-            store.write_json(manifest, {"file": filed.name, "sha256": digest(content)})
+            batch.write_bytes(content)
+            store.write_json(manifest, {"file": batch.name, "sha256": digest(content)})
             code = stage("merge_labels")
         else:
             Path("../bad.csv").write_bytes(content)
@@ -106,7 +106,7 @@ def batches(cases: int, *, forged: bool, capsys: pytest.CaptureFixture) -> None:
             now = tree(Path())
             assert code in (0, 1)
             if code and forged:
-                now |= {name: before[name] for name in (filed.as_posix(), manifest.as_posix())}
+                now |= {name: before[name] for name in (batch.as_posix(), manifest.as_posix())}
             assert code == 0 or now == before
         else:
             ids = store.read_table(layout.LABELED, "").column("sample_id").to_pylist()

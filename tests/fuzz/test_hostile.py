@@ -454,9 +454,10 @@ def test_file_names_reach_no_shell(name: str, first_round: Path, capsys: pytest.
     fill(Path("q.csv"), Path(name), truth, annotator="$(touch pwned)")
     assert al("labels", "add", f"./{name}") == 0, capsys.readouterr()
     assert not Path("pwned").exists()
-    assert all(
-        path.name.startswith(("b01--__touch_pwned_-", "query.")) for path in Path(layout.LABELS, "round_0001").iterdir()
-    )
+    names = [path.name for path in Path(layout.LABELS, "round_0001").iterdir()]
+    form = r"b01-[0-9a-f]{6}--__touch_pwned_-[0-9a-f]{6}\.csv|query-[0-9a-f]{6}\.jsonl"
+    assert len(names) == 2
+    assert all(re.fullmatch(form, name) for name in names)
 
 
 # --- secrets -------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 KEPT = (
     *("params.yaml", "dvc.yaml", "dvc.lock", "pipelines", "gx"),
     *(layout.LABELS, layout.MANIFESTS, layout.QUERIES, layout.POOL, layout.EVAL, layout.ORACLE),
+    layout.START,
     *("merged", layout.SCORES, layout.LABEL_METRICS, layout.EVAL_COPIES, layout.QUERY),
 )
 

@@ -85,7 +85,7 @@ def to_json(form: Form) -> dict[str, Any]:
 
 def from_json(document: Mapping[str, Any]) -> Form:
     """The form that `to_json` wrote, or DataError."""
-    refuse_newer(document.get("schema"), "the model card")
+    refuse_newer(document.get("schema") if isinstance(document, Mapping) else None, "the model card")
     try:
         known = document["schema"] == SCHEMA and document["kind"] in KINDS
         form = Form(document["kind"], tuple(document["shape"]), document["groups"], document["details"])
