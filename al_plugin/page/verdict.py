@@ -29,7 +29,9 @@ def stopping(verdict: Mapping[str, Any] | None) -> list[Content]:
     if expected:
         head = ["labels", "expected accuracy", "95 % interval"]
         parts += [tag("h3", "Forecast"), table(head, expected, label="Forecast", numbers=(0, 1, 2))]
-    told = [[name, *_estimate(found[key])] for key, name in _ESTIMATES.items() if isinstance(found.get(key), Mapping)]
+    told: list[list[Content]] = [
+        [name, *_estimate(found[key])] for key, name in _ESTIMATES.items() if isinstance(found.get(key), Mapping)
+    ]
     advice = found.get("advice")
     told += _saved(found.get("saved"), str(advice or ""))
     if told or (isinstance(advice, str) and advice):
