@@ -6,9 +6,10 @@
 FOLDER holds the files that kinds.py reads. Every seed draws a pool (3,000; digits 1,198), an evaluation set
 (2,000; digits 599) and, but for the low budget, first labels that both arms share. Tested is "auto is 1 point
 or more below random", by a one-sided t test over seeds, Holm over the 21 cells. A cell is looked at up to three
-times, until one look decides at Holm's strictest step: after PILOT seeds, after SECOND, and after as many as tell a
-difference of 0 from one of -1 point with power .8 at that step; their number comes from the pilot's deviation alone,
-never its mean, and is at most --most. Of three possible looks the smallest p counts, tripled.
+times: after PILOT seeds; after SECOND, unless that decided at Holm's strictest step; and, unless Holm over all cells
+decided, after as many as tell a difference of 0 from one of -1 point with power .8 at the strictest step. Their number
+comes from the pilot's deviation alone, never its mean, and is at most --most. The smallest p of the looks counts,
+times three.
 
 Killed, run it again: finished runs lie under .al/simulate. Raise RULES when the rules of `auto` change.
 """
@@ -95,24 +96,24 @@ def told(cell: Cell, runs: list[dict[str, Any]], least: float, asked: int) -> di
     }
 
 
-def measured(chosen: list[Cell], most: int, tests: int, jobs: int) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    """Every cell after its pilot, then again those that it did not decide."""
-    undecided = []
-    for cell in chosen:
-        runs = runs_of(cell, range(PILOT), jobs)
-        least = noninferior_p(differences(runs), MARGIN)
-        asked = needed(paired(differences(runs)).deviation or 0.0, tests)
-        yield cell, told(cell, runs, least, PILOT)
-        if LOOKS * least >= 0.05 / tests and asked > PILOT:
-            undecided.append((cell, runs, least, asked))
-    for cell, pilot, first, asked in undecided:
-        runs, least = list(pilot), first
-        for upto in sorted({min(SECOND, asked), min(asked, most)}):
-            runs += runs_of(cell, range(len(runs), max(len(runs), upto)), jobs)
-            least = min(least, noninferior_p(differences(runs), MARGIN))
-            yield cell, told(cell, runs, least, asked)
-            if LOOKS * least < 0.05 / tests:
-                break
+def measured(
+    chosen: list[Cell], rows: dict[str, Any], most: int, tests: int, jobs: int
+) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    """Every cell after its pilot, then again those that are undecided; the one who asks keeps ``rows`` corrected."""
+    runs: dict[Cell, list[dict[str, Any]]] = {cell: [] for cell in chosen}
+    least, asked = dict.fromkeys(chosen, 1.0), dict.fromkeys(chosen, PILOT)
+    for look in range(LOOKS):
+        for cell in chosen:
+            decided = look and (rows[cell.name]["p"] < 0.05 / tests if look == 1 else rows[cell.name]["p_holm"] < 0.05)
+            upto = (PILOT, min(SECOND, asked[cell]), min(asked[cell], most))[look]
+            if decided or len(runs[cell]) >= upto:
+                continue
+            runs[cell] += runs_of(cell, range(len(runs[cell]), upto), jobs)
+            d = differences(runs[cell])
+            least[cell] = min(least[cell], noninferior_p(d, MARGIN))
+            if not look:
+                asked[cell] = max(PILOT, needed(paired(d).deviation or 0.0, tests))
+            yield cell, told(cell, runs[cell], least[cell], asked[cell])
 
 
 def areas(runs: list[dict[str, Any]], arm: str) -> np.ndarray:
@@ -169,7 +170,7 @@ def main() -> int:
     if asked.beside:
         return beside(chosen, asked.beside, asked.most, asked.jobs)
     rows: dict[str, Any] = {}
-    for cell, row in measured(chosen, asked.most, len(every), asked.jobs):
+    for cell, row in measured(chosen, rows, asked.most, len(every), asked.jobs):
         rows[cell.name] = row
         corrected(rows, len(every))
         if not asked.only:
