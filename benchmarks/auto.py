@@ -5,10 +5,11 @@
 
 FOLDER holds the files that kinds.py reads. Every seed draws a pool (3,000; digits 1,198), an evaluation set
 (2,000; digits 599) and, but for the low budget, first labels that both arms share. Tested is "auto is 1 point
-or more below random", by a one-sided t test over seeds, Holm over the 21 cells. Every cell is looked at twice:
-after PILOT seeds, and, unless that decides at Holm's strictest step, after as many as tell a difference of 0 from
-one of -1 point with power .8 at that step; their number comes from the pilot's deviation alone, never its mean,
-and is at most --most. Of two looks the smaller p counts, doubled.
+or more below random", by a one-sided t test over seeds, Holm over the 21 cells. A cell is looked at up to three
+times: after PILOT seeds; after SECOND, unless that decided at Holm's strictest step; and, unless Holm over all cells
+decided, after as many as tell a difference of 0 from one of -1 point with power .8 at the strictest step. Their number
+comes from the pilot's deviation alone, never its mean, and is at most --most. The smallest p of the looks counts,
+times three.
 
 Killed, run it again: finished runs lie under .al/simulate. Raise RULES when the rules of `auto` change.
 """
@@ -33,7 +34,7 @@ from al_plugin.simulate.plan import Arm, Plan
 from al_plugin.simulate.results import Shared, finished
 from al_plugin.simulate.workers import outcomes
 
-MARGIN, PILOT, LOOKS, RULES = 1.0, 8, 2, 1
+MARGIN, PILOT, SECOND, LOOKS, RULES = 1.0, 8, 40, 3, 1
 RESULTS = Path(__file__).parent / "results" / "auto.json"
 
 
@@ -69,12 +70,12 @@ def runs_of(cell: Cell, seeds: range, jobs: int, *recipes: str) -> list[dict[str
 
 
 def needed(deviation: float, tests: int) -> int:
-    """Seeds that the power computation asks for at Holm's strictest step and the second of two looks."""
+    """Seeds that the power computation asks for at Holm's strictest step and one of three looks."""
     return seeds_needed(deviation, MARGIN, alpha=2 * 0.05 / tests / LOOKS)  # 2: a one-sided test
 
 
-def told(cell: Cell, runs: list[dict[str, Any]], first: float, asked: int) -> dict[str, Any]:
-    """Areas in points and their difference in one cell; ``first`` is p at the first look."""
+def told(cell: Cell, runs: list[dict[str, Any]], least: float, asked: int) -> dict[str, Any]:
+    """Areas in points and their difference in one cell; ``least`` is the smallest p so far."""
     d = differences(runs)
     found = paired(d)
     return {
@@ -88,26 +89,31 @@ def told(cell: Cell, runs: list[dict[str, Any]], first: float, asked: int) -> di
         "high": found.high,
         "deviation": found.deviation,
         "wins": found.wins,
-        "p": min(1.0, LOOKS * min(first, noninferior_p(d, MARGIN))),
+        "p": min(1.0, LOOKS * least),
         "curves": {
             arm: np.mean([run[arm]["accuracy"] for run in runs], axis=0).round(5).tolist() for arm in ("random", "auto")
         },
     }
 
 
-def measured(chosen: list[Cell], most: int, tests: int, jobs: int) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    """Every cell after its pilot, then again those that it did not decide."""
-    undecided = []
-    for cell in chosen:
-        runs = runs_of(cell, range(PILOT), jobs)
-        first = noninferior_p(differences(runs), MARGIN)
-        yield cell, told(cell, runs, first, PILOT)
-        asked = needed(paired(differences(runs)).deviation or 0.0, tests)
-        if LOOKS * first >= 0.05 / tests and asked > PILOT:
-            undecided.append((cell, runs, first, asked))
-    for cell, runs, first, asked in undecided:
-        more = runs_of(cell, range(PILOT, max(PILOT, min(asked, most))), jobs)
-        yield cell, told(cell, runs + more, first, asked)
+def measured(
+    chosen: list[Cell], rows: dict[str, Any], most: int, tests: int, jobs: int
+) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    """Every cell after its pilot, then again those that are undecided; the one who asks keeps ``rows`` corrected."""
+    runs: dict[Cell, list[dict[str, Any]]] = {cell: [] for cell in chosen}
+    least, asked = dict.fromkeys(chosen, 1.0), dict.fromkeys(chosen, PILOT)
+    for look in range(LOOKS):
+        for cell in chosen:
+            decided = look and (rows[cell.name]["p"] < 0.05 / tests if look == 1 else rows[cell.name]["p_holm"] < 0.05)
+            upto = (PILOT, min(SECOND, asked[cell]), min(asked[cell], most))[look]
+            if decided or len(runs[cell]) >= upto:
+                continue
+            runs[cell] += runs_of(cell, range(len(runs[cell]), upto), jobs)
+            d = differences(runs[cell])
+            least[cell] = min(least[cell], noninferior_p(d, MARGIN))
+            if not look:
+                asked[cell] = max(PILOT, needed(paired(d).deviation or 0.0, tests))
+            yield cell, told(cell, runs[cell], least[cell], asked[cell])
 
 
 def areas(runs: list[dict[str, Any]], arm: str) -> np.ndarray:
@@ -154,7 +160,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
     parser.add_argument("--only", nargs="+", help="cells, or data sets")
-    parser.add_argument("--most", type=int, default=100, help="seeds of a cell at most")
+    parser.add_argument("--most", type=int, default=300, help="seeds of a cell at most")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--beside", nargs="+", metavar="RECIPE", help="show these beside auto instead of the test")
@@ -164,7 +170,7 @@ def main() -> int:
     if asked.beside:
         return beside(chosen, asked.beside, asked.most, asked.jobs)
     rows: dict[str, Any] = {}
-    for cell, row in measured(chosen, asked.most, len(every), asked.jobs):
+    for cell, row in measured(chosen, rows, asked.most, len(every), asked.jobs):
         rows[cell.name] = row
         corrected(rows, len(every))
         if not asked.only:

@@ -12,6 +12,7 @@ from al_plugin.math.comparison import (
     deviation_interval,
     equivalent,
     holm,
+    noninferior_p,
     paired,
     power_of,
     seeds_needed,
@@ -190,3 +191,19 @@ def test_bands_are_student_intervals() -> None:
         interval = stats.ttest_1samp(values[:, column], 0).confidence_interval(0.95)
         assert (mean[column] - half[column], mean[column] + half[column]) == pytest.approx(tuple(interval))
     assert mean_band(values[:1])[1] is None
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=30), st.floats(0.1, 3))
+def test_noninferiority_is_scipy_s_one_sided_t_test(differences, margin):
+    values = np.array(differences)
+    found = noninferior_p(values, margin)
+    if values.std() > 1e-6:
+        expected = stats.ttest_1samp(values, -margin, alternative="greater").pvalue
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-15)
+    assert 0 <= found <= 1
+
+
+def test_noninferiority_without_an_error_of_its_own():
+    assert noninferior_p(np.array([9.0]), 1.0) == 1.0
+    assert noninferior_p(np.zeros(5), 1.0) == 0.0
+    assert noninferior_p(np.full(5, -1.0), 1.0) == 1.0
