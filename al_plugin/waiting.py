@@ -73,22 +73,29 @@ def dvc_reader() -> str | None:
         readers: dict[str, Any] = json.loads(Path(_DVC_READERS).read_bytes()).get("read", {})
         for path, infos in readers.items():
             for info in infos if os.path.relpath(path) in _FILED else ():
-                if _is_dvc(int(info["pid"])):
+                if is_dvc(int(info["pid"])):
                     return f"`{info['cmd']}` (process {info['pid']})"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # none has run, or DVC is writing it
     return None
 
 
-def _is_dvc(pid: int) -> bool:
-    """Whether the process lives; where the system tells, also that it is no later one with the same number."""
+def is_dvc(process: int) -> bool:
+    """Whether a live process runs DVC, whose number may have been given out again; off Linux, whether it lives."""
+    if sys.platform == "linux":
+        return any(os.path.basename(word) == "dvc" or "/dvc/" in word for word in command_line(process))
     try:
-        os.kill(pid, 0)
+        os.kill(process, 0)
     except ProcessLookupError:
         return False
     except OSError:
         return True
+    return True
+
+
+def command_line(process: int) -> list[str]:
+    """Words of a process's command on Linux; empty for one that is gone or a zombie."""
     try:
-        return b"dvc" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
     except OSError:
-        return True
+        return []

@@ -13,6 +13,7 @@ from typing import Any
 
 from al_plugin import commands, store
 from al_plugin.repair.fault import Fault, set_aside
+from al_plugin.waiting import command_line, is_dvc
 
 _DVC = Path(".dvc", "tmp")
 _RWLOCK = _DVC / "rwlock"
@@ -74,9 +75,9 @@ def _write_rwlock(kept: dict[str, Any], text: str) -> str:
 
 def _of_the_living(entries: Any) -> dict[str, Any]:
     """The entries whose process is alive and a DVC: a process id is given out again."""
-    write = {path: info for path, info in entries.get("write", {}).items() if _is_dvc(int(info["pid"]))}
+    write = {path: info for path, info in entries.get("write", {}).items() if is_dvc(int(info["pid"]))}
     read = {
-        path: [info for info in infos if _is_dvc(int(info["pid"]))] for path, infos in entries.get("read", {}).items()
+        path: [info for info in infos if is_dvc(int(info["pid"]))] for path, infos in entries.get("read", {}).items()
     }
     read = {path: infos for path, infos in read.items() if infos}
     return {**({"write": write} if write else {}), **({"read": read} if read else {})}
@@ -84,27 +85,6 @@ def _of_the_living(entries: Any) -> dict[str, Any]:
 
 def _count(entries: dict[str, Any]) -> int:
     return len(entries.get("write", {})) + sum(len(infos) for infos in entries.get("read", {}).values())
-
-
-def _is_dvc(process: int) -> bool:
-    """Whether a live process runs DVC; where the system does not tell, whether it is alive."""
-    if sys.platform == "linux":
-        return any(os.path.basename(word) == "dvc" or "/dvc/" in word for word in command_line(process))
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def command_line(process: int) -> list[str]:
-    """Words of a process's command on Linux; empty for one that is gone or a zombie."""
-    try:
-        return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
-    except OSError:
-        return []
 
 
 def _git_index() -> Iterator[Fault]:
