@@ -106,7 +106,7 @@ def test_filing_waits_for_a_stage_that_reads_and_says_so(first_round: Path) -> N
 def dvc_at_work() -> Iterator[Callable[..., int]]:
     """A live process that DVC's note of readers names, until the test ends."""
     code = "import sys; sys.stdin.read()"
-    process = subprocess.Popen([sys.executable, "-c", code, "dvc repro"], stdin=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", code, "dvc", "repro"], stdin=subprocess.PIPE)
 
     def note(path: str, pid: int = process.pid) -> int:
         readers = {str(Path(path).resolve()): [{"pid": pid, "cmd": "dvc repro"}]}
