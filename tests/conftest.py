@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from al_plugin import commands, layout, store, template
+from al_plugin import commands, history, layout, store, template
 from al_plugin.cli.main import main
 from al_plugin.data.pool import sample_table
 
@@ -24,6 +24,12 @@ def blobs(n: int, seed: int, prefix: str) -> tuple[list[str], np.ndarray, list[s
     centers = np.array([[0, 0, 0, 0], [6, 0, 6, 0], [0, 6, 0, 6]], dtype=float)
     features = centers[which] + rng.normal(size=(n, 4))
     return [f"{prefix}-{i:03d}" for i in range(n)], features, [CLASSES[c] for c in which]
+
+
+@pytest.fixture(autouse=True)
+def _another_repository() -> None:
+    """A process works in one repository and remembers where its cache lies; each test has its own."""
+    history.cache_folder.cache_clear()
 
 
 @pytest.fixture(scope="session")
