@@ -201,7 +201,9 @@ def test_members_run_once_per_block_where_both_are_wanted(monkeypatch):
     pool, _, labeled, result = trained("ensemble", epochs=3)
     passes, built = [], []
     plain, made = forwards.forward, rebuilt.rebuild
-    monkeypatch.setattr(forwards, "forward", lambda model, rows: passes.append(len(rows)) or plain(model, rows))
+    monkeypatch.setattr(
+        forwards, "forward", lambda model, rows, **how: passes.append(len(rows)) or plain(model, rows, **how)
+    )
     monkeypatch.setattr(rebuilt, "rebuild", lambda *of: built.append(1) or made(*of))
     monkeypatch.setattr(scoring, "_BLOCK", 512)
     bald, top = registry.load("score", "bald"), registry.load("select", "top")
