@@ -8,7 +8,7 @@ from importlib.metadata import version
 from math import inf
 from pathlib import Path
 
-from al_plugin import __version__, campaign, layout, ranks, store
+from al_plugin import __version__, layout, ranks, store
 from al_plugin.config import Train, read_dvc
 from al_plugin.errors import DataError
 from al_plugin.models.task import Start
@@ -60,7 +60,7 @@ def read_start(asked: Mapping[str, float] | None, classes: tuple[str, ...], numb
             f"train.warm_start: {layout.START} holds the model of round {card['round']}, and this is round {number}",
             change="file the answers that make a new round first, or al warm-start --off",
         )
-    return Start(card["round"], card["network"], campaign.read_weights(layout.START_WEIGHTS, change), **asked)
+    return Start(card["round"], card["network"], store.read_tensors(layout.START_WEIGHTS, change), **asked)
 
 
 class Folder:

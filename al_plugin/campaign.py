@@ -166,9 +166,9 @@ def read_card() -> dict[str, Any]:
     return store.read_json(layout.CARD, _REPRO)
 
 
-def read_weights(path: str = layout.WEIGHTS, change: str = _REPRO) -> dict[str, np.ndarray]:
-    """A model's tensors by name, empty in round 0; ``change`` is the advice where the file is not there."""
-    return store.read_tensors(path, change)
+def read_weights() -> dict[str, np.ndarray]:
+    """The model's tensors by name, empty in round 0."""
+    return store.read_tensors(layout.WEIGHTS, _REPRO)
 
 
 def write_weights(weights: Mapping[str, np.ndarray]) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 from al_plugin import history, layout
 from al_plugin.config import read_yaml
 
-STAGES = ("merge-labels", "train", "score", "select")
 _ABSENT = object()
 
 
@@ -18,7 +17,7 @@ def differing_inputs(past: history.PastRound, folder: Path, stages: tuple[str, .
     One phrase each: code, then parameters, label batches, pool and evaluation set, and what else is read.
     What a stage of the round wrote is no input here.
     """
-    written = {entry["path"] for name in STAGES for entry in past.lock["stages"][name].get("outs", [])}
+    written = history.outputs_of(past.lock).keys()
     pinned = {
         entry["path"]: entry.get("md5")
         for name in stages

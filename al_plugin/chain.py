@@ -9,8 +9,6 @@ from al_plugin import commands, history, layout
 from al_plugin.config import read_yaml
 
 _FOLDERS = (layout.LABELS, layout.LABELS_DVC, layout.MANIFESTS, layout.QUERIES, layout.DVC_LOCK)
-_FILED = re.compile(rf"(?:{layout.LABELS}|{layout.MANIFESTS})/round_\d+/.+")
-_HANDED_OUT = re.compile(rf"{layout.QUERIES}/round_(\d+)[^/]*\.jsonl")
 _TAKEN = re.compile(rf"{layout.LABELS}/round_(\d+)/query[^/]*\.jsonl")
 
 Blobs = Mapping[str, str]
@@ -99,7 +97,7 @@ def unlike_merged(history_of: Sequence[Step], rounds: Rounds) -> tuple[list[Brea
         if step.commit in rounds:
             past = rounds[step.commit]
             for path in sorted(step.after.keys() - merged.keys()):
-                if _FILED.fullmatch(path):
+                if layout.FILED.fullmatch(path):
                     merged[path] = (step.after[path], past)
     return list(altered.values()), list(deleted.values())
 
@@ -111,7 +109,7 @@ def unlike_head(head: Blobs) -> tuple[list[Break], list[Break]]:
     ).split("\0")
     altered, deleted = list[Break](), list[Break]()
     for kind, path in zip(words[::2], words[1::2], strict=False):
-        if not _FILED.fullmatch(path) or path not in head or kind == "A":
+        if not layout.FILED.fullmatch(path) or path not in head or kind == "A":
             continue
         if kind != "D":
             altered.append(Break(f"{path} was altered in the working tree", _put_back("HEAD", path)))
@@ -139,7 +137,7 @@ def queries_handed_out(history_of: Sequence[Step]) -> Iterator[Break]:
     filed: dict[str, str] = {}
     off: dict[str, str] = {}
     for step in history_of:
-        for path in sorted(path for path in step.changed if _HANDED_OUT.fullmatch(path)):
+        for path in sorted(path for path in step.changed if layout.HANDED_OUT.fullmatch(path)):
             here = step.after.get(path)
             if here is not None and here == filed.setdefault(path, here):
                 off.pop(path, None)
@@ -153,7 +151,7 @@ def queries_handed_out(history_of: Sequence[Step]) -> Iterator[Break]:
         )
     for path, blob in head.items():
         taken = _TAKEN.fullmatch(path)
-        handed_out = {b for name, b in filed.items() if taken and _HANDED_OUT.fullmatch(name)[1] == taken[1]}  # type: ignore[index]
+        handed_out = {b for name, b in filed.items() if taken and layout.HANDED_OUT.fullmatch(name)[1] == taken[1]}  # type: ignore[index]
         if handed_out and blob not in handed_out:
             yield Break(f"{path} is not the query that was handed out", "answer the query as it was filed")
 

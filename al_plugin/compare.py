@@ -12,7 +12,6 @@ from al_plugin.axes import Ints
 from al_plugin.config import require_classes
 from al_plugin.math import outcomes
 from al_plugin.math.outcomes import Share
-from al_plugin.strategies import recipes
 from al_plugin.tracking import record
 
 SHOWN = 10
@@ -99,9 +98,7 @@ def _side(number: int, rounds: Mapping[int, history.PastRound]) -> Side:
         classes = one.params.campaign.classes
         log_probs = past.predictions(one.model, one.evaluation)
         evaluated = one.metrics[layout.TRAIN_METRICS].get("eval") or {}
-        triple = recipes.resolve(
-            one.params.campaign.recipe, one.params.overrides(), one.labeled.per_class(len(classes))
-        )
+        triple = one.params.triple(one.labeled.per_class(len(classes)))
         seen = zip(one.board.ids, one.board.predicted, one.board.confidence, strict=True)
         return Side(
             number=found,

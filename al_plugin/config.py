@@ -1,7 +1,7 @@
 """params.yaml: one section per stage, one frozen settings object each. The only door to YAML."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from types import NoneType
 from typing import Any, get_args, get_type_hints
@@ -149,9 +149,6 @@ class Tracking:
     register: bool = True
 
 
-_USUAL_CRITERIA = {"stabilising_predictions": 0.99}
-
-
 @dataclass(frozen=True)
 class Stop:
     """When `al status` says stop: ``criteria`` with their thresholds, ``any`` or ``all`` of them.
@@ -160,13 +157,10 @@ class Stop:
     which only a budget says stop.
     """
 
-    criteria: Mapping[str, float] = field(default_factory=lambda: dict(_USUAL_CRITERIA))
+    criteria: Mapping[str, float] = field(default_factory=lambda: {"stabilising_predictions": 0.99})
     combine: str = "any"
     window: int = 3
     min_rounds: int = 3
-
-
-_USUAL_METRIC = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -177,7 +171,7 @@ class Gate:
     given and asked for stay within ``budget``.
     """
 
-    metric: str = _USUAL_METRIC
+    metric: str = "accuracy"
     max_drop: float | None = None
     budget: int | None = None
 
@@ -204,6 +198,10 @@ class Params:
     def overrides(self) -> dict[str, str | None]:
         """The strategies that params.yaml names beside the recipe."""
         return {"train": self.train.strategy, "score": self.score.strategy, "select": self.select.strategy}
+
+    def triple(self, labels_per_class: Sequence[int]) -> recipes.Triple:
+        """The strategies of a round with so many labels; see ``recipes.resolve``."""
+        return recipes.resolve(self.campaign.recipe, self.overrides(), labels_per_class, self.campaign.task)
 
 
 # Values of a YAML document, its aliases written out.
@@ -323,8 +321,13 @@ def read_yaml(content: bytes, where: str) -> Any:
         raise ParamsError(f"{where}{at} is not YAML ({getattr(error, 'problem', error)})") from error
 
 
+def conflict_in(content: bytes) -> int | None:
+    """Line that starts a conflict of a git merge, or None."""
+    return next((at for at, line in enumerate(content.splitlines(), 1) if line.startswith(b"<<<<<<< ")), None)
+
+
 def _refuse_conflict(content: bytes, where: str) -> None:
-    marked = next((at for at, line in enumerate(content.splitlines(), 1) if line.startswith(b"<<<<<<< ")), None)
+    marked = conflict_in(content)
     if marked is not None:
         lock = where.endswith("dvc.lock")
         keep = "git checkout --ours dvc.lock, git add dvc.lock, git commit, then dvc repro"
@@ -598,7 +601,7 @@ def _check_strategies(params: Params) -> None:
     # Which signals are at hand depends on the labels only under `auto`; check one of each regime.
     task = params.campaign.task
     counts = [recipes.WARM_LABELS] * max(1, len(params.campaign.classes))
-    triple = recipes.resolve(params.campaign.recipe, params.overrides(), counts, task)
+    triple = params.triple(counts)
     chosen = [registry.load(stage, getattr(triple, stage)) for stage in ("train", "score", "select")]
     recipes.check_pairing(*chosen, fitted=True, task=task)
     recipes.check_merge(registry.load("merge", params.merge.strategy), task)

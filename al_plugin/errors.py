@@ -17,17 +17,14 @@ is made printable here, and passwords are taken out, whoever raises them.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from al_plugin.foreign import printable, without_secrets
-
-# Characters of each half of a message.
-_LONGEST = 2000
+from al_plugin.foreign import LONGEST, printable, without_secrets
 
 
 class AlError(Exception):
     """Base class; the command line and the stages print it as one line and exit with 1."""
 
     def __init__(self, found: str, *, change: str = "") -> None:
-        self.found, self.change = (printable(without_secrets(text), _LONGEST) for text in (found, change))
+        self.found, self.change = (printable(without_secrets(text), LONGEST) for text in (found, change))
         super().__init__(f"{self.found}; {self.change}" if change else self.found)
 
 

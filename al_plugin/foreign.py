@@ -17,6 +17,8 @@ _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _BREAKS = "\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 # What turns the direction of the text around it.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+# Characters of a message in one line.
+LONGEST = 2000
 # More is cut before it is looked at: a message is for a person.
 _LOOKED_AT = 100_000
 

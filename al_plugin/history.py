@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +12,9 @@ from typing import Any
 from al_plugin import __version__, commands, dvc_config, layout, store
 from al_plugin.config import read_dvc
 
-_LOOP = ("merge-labels", "train", "score", "select")
+# The stages of a round whose outputs are compared; `track` has none.
+STAGES = ("merge-labels", "train", "score", "select")
+_DIGEST = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,16 @@ def hashes(lock: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def outputs_of(lock: Mapping[str, Any]) -> dict[str, str]:
+    """DVC's hash of every output of a round's stages, by path, "" where none is told."""
+    return {entry["path"]: entry.get("md5", "") for name in STAGES for entry in lock["stages"][name].get("outs", [])}
+
+
+def is_digest(text: str) -> bool:
+    """Whether it is a hash as DVC writes it, of a file or of a folder."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def past_rounds() -> dict[int, PastRound]:
     """Rounds by number, oldest first.
 
@@ -69,11 +82,7 @@ def current_round() -> PastRound | None:
     """The round in the working tree, committed or not, or None where `dvc repro` has not finished it."""
     path = Path(layout.DVC_LOCK)
     lock: dict[str, Any] = read_dvc(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else {}
-    stages = lock.get("stages") or {}
-    if not set(_LOOP) <= set(stages) or not _whole(stages):
-        return None
-    pinned = {entry.get("path"): entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
-    if pinned.get(layout.MANIFESTS) != present_manifests():
+    if not _whole(lock) or _pinned(lock, layout.MANIFESTS) != present_manifests():
         return None
     numbers = [name for name in Path(layout.MANIFESTS).glob("round_*") if name.is_dir()]
     return PastRound(len(numbers), "", lock)
@@ -88,12 +97,12 @@ def read_output(past: PastRound, path: str) -> bytes | None:
 def read_folder(past: PastRound, path: str, suffix: str) -> dict[str, bytes] | None:
     """Files of an output folder that end in ``suffix``, by path within it, in order; None if one is not cached."""
     digest = past.outputs().get(path)
-    listing = None if digest is None or not digest.endswith(".dir") else folder_listing(past, digest)
-    if listing is None:
+    files = None if digest is None or not digest.endswith(".dir") else folder_listing(past, digest)
+    if files is None:
         return None
-    contents = {name: _cached(past, listing[name]) for name in sorted(listing) if name.endswith(suffix)}
-    found = {name: content for name, content in contents.items() if content is not None}
-    return found if len(found) == len(contents) else None
+    cached = {name: _cached(past, files[name]) for name in sorted(files) if name.endswith(suffix)}
+    found = {name: content for name, content in cached.items() if content is not None}
+    return found if len(found) == len(cached) else None
 
 
 def folder_listing(past: PastRound, digest: str) -> dict[str, str] | None:
@@ -142,9 +151,7 @@ def pinned_manifests() -> str | None:
     path = Path(layout.DVC_LOCK)
     if not path.is_file():
         return None
-    lock = read_dvc(path.read_bytes(), layout.DVC_LOCK)
-    deps = lock.get("stages", {}).get("merge-labels", {}).get("deps", [])
-    return next((entry.get("md5") for entry in deps if entry.get("path") == layout.MANIFESTS), None)
+    return _pinned(read_dvc(path.read_bytes(), layout.DVC_LOCK), layout.MANIFESTS)
 
 
 def present_manifests() -> str:
@@ -192,19 +199,27 @@ def _round_at(commit: str) -> PastRound | None:
 
 def round_of(commit: str, lock: dict[str, Any] | None, manifests: Callable[[], Mapping[str, str]]) -> PastRound | None:
     """The round of a commit with this dvc.lock and these manifests (blobs by path), or None where it holds none."""
-    stages = (lock or {}).get("stages") or {}
-    if lock is None or not set(_LOOP) <= set(stages) or not _whole(stages):
+    if lock is None or not _whole(lock):
         return None
-    pinned = {entry.get("path"): entry.get("md5") for entry in stages["merge-labels"].get("deps", [])}
     blobs = manifests()
-    if pinned.get(layout.MANIFESTS) != hash_of_blobs(blobs):
+    if _pinned(lock, layout.MANIFESTS) != hash_of_blobs(blobs):
         return None
     return PastRound(len({name.split("/")[0] for name in blobs if name.startswith("round_")}), commit, lock)
 
 
-def _whole(stages: dict[str, Any]) -> bool:
-    """Whether every stage of the round read what the others wrote: no repro stopped half way."""
-    loop = [stages[name] for name in _LOOP]
+def _pinned(lock: Mapping[str, Any], path: str) -> str | None:
+    """DVC's hash of what merge-labels read at ``path``."""
+    stages = lock.get("stages") or {}
+    deps = stages.get("merge-labels", {}).get("deps", [])
+    return next((entry.get("md5") for entry in deps if entry.get("path") == path), None)
+
+
+def _whole(lock: Mapping[str, Any]) -> bool:
+    """Whether every stage of the round is there and read what the others wrote: no repro stopped half way."""
+    stages = lock.get("stages") or {}
+    if not set(STAGES) <= set(stages):
+        return False
+    loop = [stages[name] for name in STAGES]
     written = {entry.get("path"): entry.get("md5") for stage in loop for entry in stage.get("outs", [])}
     read = [(entry.get("path"), entry.get("md5")) for stage in loop for entry in stage.get("deps", [])]
     return all(written.get(path, digest) == digest for path, digest in read)

@@ -1,5 +1,7 @@
 """Where things lie in a campaign, relative to the repository root. No other module spells a path."""
 
+import re
+
 PARAMS = "params.yaml"
 DVC_YAML = "dvc.yaml"
 DVC_LOCK = "dvc.lock"
@@ -44,6 +46,10 @@ SCORE_HISTOGRAM = "plots/scores.csv"
 
 QUERY = "query/query.jsonl"
 SELECT_METRICS = "metrics/select.json"
+
+# Files of label rounds and their manifests; queries handed out, with the number of the label round they ask for.
+FILED = re.compile(rf"(?:{LABELS}|{MANIFESTS})/round_\d+/.+")
+HANDED_OUT = re.compile(rf"{QUERIES}/round_(\d+)[^/]*\.jsonl")
 
 PRIVATE = ".al"
 TRAININGS = ".al/cache/train"

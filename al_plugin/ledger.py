@@ -119,10 +119,14 @@ def open_query(number: int) -> tuple[QueryRow, ...] | None:
     return rows if paths else None
 
 
+def query_files(number: int) -> list[Path]:
+    """Files of the queries that label round ``number`` answered, as far as they are here, in name order."""
+    return [path for path in _visible(Path(layout.LABELS, layout.round_folder(number))) if _is_query(path.name)]
+
+
 def round_query(number: int) -> tuple[QueryRow, ...]:
     """The query that label round ``number`` answered, as far as it is here; not verified."""
-    paths = [path for path in _visible(Path(layout.LABELS, layout.round_folder(number))) if _is_query(path.name)]
-    return _together((path, path.read_bytes()) for path in paths)
+    return _together((path, path.read_bytes()) for path in query_files(number))
 
 
 def file_query() -> tuple[int, tuple[QueryRow, ...], bool]:
@@ -241,15 +245,10 @@ def file(planned: Iterable[AnswerFile]) -> None:
     filings = [Filing(new.round, new.name, answer_files.to_csv(new.answers), len(new.answers)) for new in planned]
     for number in sorted({filing.round for filing in filings}):
         for path in filed_queries(number):
-            content = path.read_bytes()
-            taken = Filing(
-                number,
-                layout.round_query(answer_files.content_key(content)),
-                content,
-                len(from_jsonl(content, str(path))),
-            )
             if not _is_taken(number, path):
-                _write(taken)
+                content = path.read_bytes()
+                name = layout.round_query(answer_files.content_key(content))
+                _write(Filing(number, name, content, len(from_jsonl(content, str(path)))))
     for filing in filings:
         _clear(filing)
         _write(filing)

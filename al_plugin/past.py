@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +35,6 @@ TOLD = (
 _INPUTS = (layout.POOL, layout.EVAL)
 _IN_GIT = (layout.PARAMS, layout.DVC_LOCK, layout.RELEASED)
 _FETCH = "run dvc fetch --all-commits first"
-_DIGEST = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ def _same(folder: Path, digest: str) -> bool:
 
 def _link(cache: Path, digest: str, target: Path, what: str) -> None:
     """Link a cached file, or every file of a cached folder."""
-    if not _DIGEST.fullmatch(digest):
+    if not history.is_digest(digest):
         raise CampaignError(f"{what}: {digest!r} is no hash of DVC's")
     source = cache / digest[:2] / digest[2:]
     if not source.is_file():

@@ -5,10 +5,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from al_plugin import causes, clones, commands, history, layout, witness
-from al_plugin.causes import STAGES
 from al_plugin.config import read_yaml
 from al_plugin.environment import differences, environment
 from al_plugin.errors import AlError, CampaignError
@@ -45,7 +43,7 @@ def recomputed(past: history.PastRound) -> Replayed:
     The clone gets the source data (pool, evaluation set, labels) from this repository's DVC cache or
     remote, never a stage's output and never the run-cache.
     """
-    compared = len(_outputs_of(past.lock))
+    compared = len(history.outputs_of(past.lock))
     with clones.clone_at(past.commit) as folder:
         recorded = witness.environment_of(folder, past.number, past.outputs())
         shutil.rmtree(folder / layout.ENVIRONMENTS, ignore_errors=True)  # it is this one that train shall record
@@ -63,7 +61,7 @@ def recomputed(past: history.PastRound) -> Replayed:
         stage, outputs = _first_difference(past, rebuilt)
         if not stage and not trouble:
             return Replayed(compared)
-        found = tuple(causes.differing_inputs(past, folder, (stage,) if stage else STAGES))
+        found = tuple(causes.differing_inputs(past, folder, (stage,) if stage else history.STAGES))
         now = witness.environment_of(folder, past.number, rebuilt.outputs()) or environment(_device(past))
     known = () if recorded is None else tuple(differences(recorded, now))
     note = _UNRECORDED if recorded is None else "" if known else "the environment is the recorded one"
@@ -75,7 +73,7 @@ def kept(past: history.PastRound) -> Replayed:
 
     Every file is hashed, nothing is computed. What is in neither is the ``trouble``.
     """
-    outputs = _outputs_of(past.lock)
+    outputs = history.outputs_of(past.lock)
     here = [history.cache_folder()]
     faults = {path: dict(_faults(path, digest, here)) for path, digest in outputs.items()}
     lacking = [path for path, found in faults.items() if "missing" in found.values()]
@@ -87,7 +85,7 @@ def kept(past: history.PastRound) -> Replayed:
             faults |= {path: dict(_faults(path, outputs[path], places)) for path in lacking}
     missing = [path for found in faults.values() for path, fault in found.items() if fault == "missing"]
     lost = str(clones.nowhere(_listed(missing), trouble)) if missing else ""
-    for stage in STAGES:
+    for stage in history.STAGES:
         own = (entry["path"] for entry in past.lock["stages"][stage].get("outs", []))
         damaged = tuple(path for out in own for path, fault in faults[out].items() if fault == "damaged")
         if damaged:
@@ -118,14 +116,9 @@ def _faults(path: str, digest: str, places: Sequence[Path]) -> Iterator[tuple[st
             yield from _faults(f"{path}/{entry['relpath']}", entry["md5"], places)
 
 
-def _outputs_of(lock: dict[str, Any]) -> dict[str, str]:
-    """DVC's hash of every output of the round's stages, by path."""
-    return {entry["path"]: entry.get("md5", "") for name in STAGES for entry in lock["stages"][name].get("outs", [])}
-
-
 def _first_difference(before: history.PastRound, after: history.PastRound) -> tuple[str, tuple[str, ...]]:
-    now = _outputs_of(after.lock)
-    for name in STAGES:
+    now = history.outputs_of(after.lock)
+    for name in history.STAGES:
         old = before.lock["stages"][name].get("outs", [])
         outputs = tuple(entry["path"] for entry in old if now.get(entry["path"]) != entry.get("md5"))
         if outputs:

@@ -24,7 +24,6 @@ from al_plugin.past import Round
 from al_plugin.rounds import drift
 from al_plugin.rounds.explain import explain
 from al_plugin.rounds.select import strategy_of
-from al_plugin.strategies import recipes
 
 _REPRO = "run dvc repro"
 _HARDEST = 15
@@ -198,7 +197,7 @@ def _numbers(trained: Mapping[str, Any]) -> dict[str, float]:
 def _strategy(one: Round) -> str:
     """What chose the query: the strategies of the round, the one that the rows name for the last."""
     counts = one.labeled.per_class(len(one.params.campaign.classes))
-    triple = recipes.resolve(one.params.campaign.recipe, one.params.overrides(), counts, one.params.campaign.task)
+    triple = one.params.triple(counts)
     chosen = [row for row in one.query if row.kind != "random"]
     select = strategy_of(chosen[0]) if chosen else triple.select
     return f"{triple.train} + {triple.score} + {select}"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from al_plugin import commands, layout, store, template
-from al_plugin.config import read_yaml
+from al_plugin.config import read_dvc
 from al_plugin.errors import CampaignError
 from al_plugin.labels_store import ignore
 
@@ -51,7 +51,7 @@ def take_out() -> None:
 
 
 def _require_dependency() -> None:
-    stages = (read_yaml(store.read_bytes(layout.DVC_YAML, "run al init"), layout.DVC_YAML) or {}).get("stages", {})
+    stages = read_dvc(store.read_bytes(layout.DVC_YAML, "run al init"), layout.DVC_YAML).get("stages") or {}
     if layout.START not in stages.get("train", {}).get("deps", []):
         raise CampaignError(
             f"stage train of {layout.DVC_YAML} does not depend on {layout.START}, so DVC would not see the model",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from al_plugin import __version__, commands, layout, template
+from al_plugin import __version__, commands, layout, store, template
 from al_plugin.config import RENAMED, newer, read_params, read_yaml
 from al_plugin.errors import CampaignError
 
@@ -27,7 +27,7 @@ def upgrade() -> list[str]:
         paths = ", ".join(line.split(maxsplit=1)[1] for line in changed[:3])
         raise CampaignError(f"{paths} has changes that are not committed", change="commit them, then run al upgrade")
     for path in found:
-        Path(path).write_text(texts[path], encoding="utf-8", newline="\n")
+        store.write_bytes(path, texts[path].encode())
     return found + template.complete_ignore_files(Path())
 
 

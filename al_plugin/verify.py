@@ -145,16 +145,11 @@ def _number(file: str) -> int:
 def _misnamed(rounds: Sequence[LabelRound]) -> Iterator[Break]:
     """Queries whose ids are not those that their samples make: each id hashes all samples of its query, in order."""
     for one in rounds:
-        for path in _queries(one.number):
+        for path in ledger.query_files(one.number):
             yield from _wrong_ids(path, one.number)
     number = ledger.round_count() + 1
     for path in ledger.filed_queries(number):
         yield from _wrong_ids(path, number)
-
-
-def _queries(number: int) -> list[Path]:
-    """Files of the queries that a label round answered."""
-    return sorted(Path(layout.LABELS, layout.round_folder(number)).glob("query*.jsonl"))
 
 
 def _wrong_ids(path: Path, number: int) -> Iterator[Break]:
@@ -176,7 +171,7 @@ def _unpinned(rounds: Sequence[LabelRound], past: Sequence[history.PastRound]) -
         if digest:
             selected.setdefault(one.number + 1, set()).add(digest)
     for number in (one.number for one in rounds if one.number in selected):
-        paths = _queries(number)
+        paths = ledger.query_files(number)
         found = {md5(path.read_bytes(), usedforsecurity=False).hexdigest() for path in paths}
         # Another clone's query may have been selected on a branch that was merged here.
         if not found & selected[number]:

@@ -7,13 +7,13 @@ from al_plugin.config import Params
 from al_plugin.data.queries import to_jsonl
 from al_plugin.rounds.select import Asked, select, summary
 from al_plugin.stage import run
-from al_plugin.strategies import recipes, registry
+from al_plugin.strategies import registry
 
 
 def select_query(params: Params) -> None:
     shared, number = params.campaign, campaign.read_round()
     labeled = campaign.read_labeled(shared.classes, shared.task)
-    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(shared.classes)), shared.task)
+    triple = params.triple(labeled.per_class(len(shared.classes)))
     asked = Asked(params.select.n, params.select.random_share, params.select.annotators, number, shared.seed)
     handed_out = ledger.open_query(number + 1)
     if handed_out is not None:

@@ -7,7 +7,7 @@ from al_plugin.rounds import seeds
 from al_plugin.rounds.copies import eval_copies, pool_copies
 from al_plugin.rounds.train import train
 from al_plugin.stage import run
-from al_plugin.strategies import recipes, registry
+from al_plugin.strategies import registry
 
 
 def train_model(params: Params) -> None:
@@ -15,7 +15,7 @@ def train_model(params: Params) -> None:
     shared, classes = params.campaign, params.campaign.classes
     pool, number = campaign.read_pool(params), campaign.read_round()
     labeled = campaign.read_labeled(classes, shared.task)
-    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(classes)), shared.task)
+    triple = params.triple(labeled.per_class(len(classes)))
     strategy = registry.load("train", triple.train)
     task = params.train.settings() | {"threads": shared.threads, "seed": seeds.number(shared.seed, number, "train")}
     evaluation, knobs = campaign.read_evaluation(params, pool), params.knobs_of(strategy)

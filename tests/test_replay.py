@@ -108,7 +108,7 @@ def pinned(campaign: Path) -> history.PastRound:
         "outs": [],
     }
     commit(campaign, "Round 1")
-    lock = {"stages": {name: stage if name == "train" else {"outs": []} for name in causes.STAGES}}
+    lock = {"stages": {name: stage if name == "train" else {"outs": []} for name in history.STAGES}}
     return history.PastRound(1, commands.git("rev-parse", "HEAD"), lock)
 
 

@@ -12,8 +12,6 @@ from al_plugin.config import read_dvc
 from al_plugin.data.answers import digest
 from al_plugin.errors import CampaignError
 
-_FILED = re.compile(rf"(?:{layout.LABELS}|{layout.MANIFESTS})/round_\d+/.+")
-_HANDED_OUT = re.compile(rf"{layout.QUERIES}/round_(\d+)[^/]*\.jsonl")
 _TAKEN = re.compile(rf"{layout.MANIFESTS}/round_(\d+)/query[^/]*\.json")
 _BATCH = re.compile(rf"{layout.MANIFESTS}/round_(\d+)/(b.+)\.json")
 _FOLDERS = (layout.LABELS, layout.MANIFESTS, layout.QUERIES)
@@ -81,7 +79,7 @@ def links() -> Iterator[str]:
 def _edited(base: str, status: dict[str, str]) -> Iterator[str]:
     moved = ledger.labels_in_dvc()
     for path, kind in sorted(status.items()):
-        if kind == "A" or not _FILED.fullmatch(path):
+        if kind == "A" or not layout.FILED.fullmatch(path):
             continue
         # Moved under DVC, Git shows them as deleted; the manifests still promise every byte.
         if kind == "D" and moved and path.startswith(f"{layout.LABELS}/"):
@@ -96,7 +94,7 @@ def _edited(base: str, status: dict[str, str]) -> Iterator[str]:
 def _queries(base: str, status: dict[str, str]) -> Iterator[str]:
     """Queries are asked as they were handed out: files are added, and a label round answers what the base opened."""
     for path, kind in sorted(status.items()):
-        handed_out, taken = _HANDED_OUT.fullmatch(path), _TAKEN.fullmatch(path)
+        handed_out, taken = layout.HANDED_OUT.fullmatch(path), _TAKEN.fullmatch(path)
         if handed_out and kind == "D":
             yield f"{path} was deleted; `al query withdraw` sets an open query aside"
         elif handed_out and kind != "A":
@@ -111,7 +109,7 @@ def _queries(base: str, status: dict[str, str]) -> Iterator[str]:
 def _opened(base: str, number: int) -> list[str]:
     """Paths of the queries that were handed out for a label round at a commit."""
     listed = commands.git("ls-tree", "--name-only", "-z", base, "--", f"{layout.QUERIES}/").split("\0")
-    found = [(path, _HANDED_OUT.fullmatch(path)) for path in listed]
+    found = [(path, layout.HANDED_OUT.fullmatch(path)) for path in listed]
     return [path for path, match in found if match and int(match[1]) == number]
 
 

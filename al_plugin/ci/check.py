@@ -72,7 +72,7 @@ def check(revision: str | None = None) -> Checked:
     if not new:
         return Checked(found.base, (), {}, None, tuple(problems), (), (), tuple(notes))
     for label_round in rounds:
-        paths = Path(layout.LABELS, layout.round_folder(label_round.number)).glob("query*.jsonl")
+        paths = ledger.query_files(label_round.number)
         first = all((label_round.number, file.name) in found.batches for file in label_round.files)
         if first and any(changes.unpinned(found.base, label_round.number, path.read_bytes()) for path in paths):
             notes.append(f"the query of round {label_round.number} is not the one that dvc.lock pins")

@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 
 from al_plugin import layout, ledger, repair
-from al_plugin.foreign import printable
+from al_plugin.foreign import LONGEST, printable
 from al_plugin.intake import Intake, take_in, write_docs
 from al_plugin.stage import load_params
 
 _SHOWN = 20
-_LONGEST = 2000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +64,7 @@ def _print_taken(taken: Intake) -> None:
     for warning in taken.warnings:
         print(f"warning: {printable(warning)}", file=sys.stderr)
     if taken.ignored_columns:
-        print(printable(f"columns not filed: {', '.join(taken.ignored_columns)}", _LONGEST))
+        print(printable(f"columns not filed: {', '.join(taken.ignored_columns)}", LONGEST))
     if taken.known:
         print(f"{taken.known} answers were filed before and stay as they are")
     if taken.blank:

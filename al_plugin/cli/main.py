@@ -9,7 +9,7 @@ from types import ModuleType
 
 from al_plugin import __version__, layout
 from al_plugin.errors import AlError, CampaignError
-from al_plugin.foreign import printable
+from al_plugin.foreign import LONGEST, printable
 
 # name -> one line of help; the module of a command is imported when it is called.
 COMMANDS = {
@@ -38,7 +38,6 @@ COMMANDS = {
 # Commands that need no campaign, and those that work where the person stands.
 _ANYWHERE = ("init", "strategies", "demo", "check", "doctor")
 _HERE = ("init", "demo")
-_LONGEST = 2000
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -89,7 +88,7 @@ def _trouble(error: Exception) -> str:
         return printable(f"{error.filename or ''}: {error.strerror or error}")
     changed = _altered()
     told = f"{', '.join(changed[:3])} is not what its stage wrote ({error!r}); run dvc repro"
-    return printable(told, _LONGEST) if changed else ""
+    return printable(told, LONGEST) if changed else ""
 
 
 def _altered() -> list[str]:

@@ -75,8 +75,8 @@ def _simulated(arguments: argparse.Namespace, params: Params) -> dict[str, Any]:
 
 
 def prepared(arguments: argparse.Namespace, params: Params) -> Shared:
-    require_classes(params, "al simulate")
     """Data and plan, everything checked that can be before it runs."""
+    require_classes(params, "al simulate")
     names = arguments.recipes.split(",")
     start = arguments.start
     arms = arms_of(names, params, start=1 if start is None else start)

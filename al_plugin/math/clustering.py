@@ -208,9 +208,12 @@ def most_typical(points: FloatsND, neighbours: int, n: int, first: int) -> IntsN
     Among many points the few that may be so are found by fast products with a certified error, and
     compared by their typicality in float64.
     """
-    rows = np.arange(first) if len(points) <= _LARGE else _may_be_typical(points, neighbours, n, first)
-    # All of a small cluster, so that its products do not depend on who is asked for.
-    density = typicality(points, neighbours)[:first] if len(points) <= _LARGE else typicality(points, neighbours, rows)
+    if len(points) <= _LARGE:
+        # All of a small cluster, so that its products do not depend on who is asked for.
+        rows, density = np.arange(first), typicality(points, neighbours)[:first]
+    else:
+        rows = _may_be_typical(points, neighbours, n, first)
+        density = typicality(points, neighbours, rows)
     chosen: IntsN = rows[np.argsort(-density, kind="stable")[:n]]
     return chosen
 

@@ -5,6 +5,10 @@ from numpy.typing import NDArray
 
 from al_plugin.axes import Floats, Ints, IntsN
 
+# Rows whose keys are made at a time, and an odd multiplier (the golden ratio, as in Fibonacci hashing).
+_ROWS = 4096
+_ODD = 0x9E3779B97F4A7C15
+
 
 def distinct_rows(*features: Floats) -> tuple[Ints, IntsN, Ints]:
     """One row of each group of copies, sorted by the features' values: rows (K,), group of each row (N,), sizes (K,).
@@ -42,11 +46,6 @@ def copy_groups(samples: np.ndarray) -> IntsN:
     for number, rows in enumerate(sorted(several)):
         found[rows] = number
     return found
-
-
-# Rows whose keys are made at a time, and an odd multiplier (the golden ratio, as in Fibonacci hashing).
-_ROWS = 4096
-_ODD = 0x9E3779B97F4A7C15
 
 
 def _keys(rows: np.ndarray) -> NDArray[np.uint64]:

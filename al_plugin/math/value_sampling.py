@@ -1,14 +1,8 @@
-"""Greedy sampling for regression: batches that are far from what is labelled, in inputs, in outputs, in both."""
+"""Greedy sampling for regression: batches that are far from what is labelled in outputs, and in inputs as well."""
 
 import numpy as np
 
 from al_plugin.axes import Floats, FloatsL, FloatsLD, FloatsN, FloatsND, Ints
-
-
-def far_in_inputs(points: FloatsND, labeled: FloatsLD, n: int) -> Ints:
-    """GSx: argmax_i min_m ‖x_i - x_m‖ over labelled and picked m; without any m the row nearest to the mean first."""
-    none: FloatsN = np.zeros(0)
-    return _greedy(points.astype(np.float64), None, labeled.astype(np.float64), none, n)
 
 
 def far_in_outputs(values: FloatsN, answers: FloatsL, n: int) -> Ints:
@@ -23,38 +17,36 @@ def far_in_both(points: FloatsND, values: FloatsN, labeled: FloatsLD, answers: F
     )
 
 
-def _greedy(points: Floats | None, values: FloatsN | None, labeled: Floats | None, answers: FloatsN, n: int) -> Ints:
+def _greedy(points: Floats | None, values: FloatsN, labeled: Floats | None, answers: FloatsN, n: int) -> Ints:
     """Repeatedly the candidate whose least distance to what is labelled or picked is largest; ties to the first."""
-    size = len(points) if points is not None else len(values) if values is not None else 0
-    known = len(labeled) if labeled is not None else len(answers)
-    nearest = np.full(size, np.inf)
-    for m in range(known):
+    nearest = np.full(len(values), np.inf)
+    for m, answer in enumerate(answers):
         at = None if labeled is None else labeled[m]
-        nearest = np.minimum(nearest, _distance(points, values, at, answers[m] if len(answers) else 0.0))
+        nearest = np.minimum(nearest, _distance(points, values, at, answer))
     picks = np.empty(n, dtype=np.int64)
-    free = np.ones(size, dtype=np.bool_)
+    free = np.ones(len(values), dtype=np.bool_)
     for k in range(n):
-        if k == 0 and known == 0:
-            picks[k] = _central(points, values)
+        if k == 0 and len(answers) == 0:
+            picks[k] = _central(values[:, None] if points is None else points)
         else:
             picks[k] = np.where(free, nearest, -1.0).argmax()
         free[picks[k]] = False
         at = None if points is None else points[picks[k]]
-        nearest = np.minimum(nearest, _distance(points, values, at, 0.0 if values is None else values[picks[k]]))
+        nearest = np.minimum(nearest, _distance(points, values, at, values[picks[k]]))
     return picks
 
 
-def _distance(points: Floats | None, values: FloatsN | None, at: Floats | None, value: float) -> FloatsN:
-    """Distance (N,) of every candidate to one sample: in inputs, in outputs, or their product."""
-    found: FloatsN = np.ones(1)
-    if points is not None and at is not None:
-        gap = points - at
-        found = np.sqrt(np.einsum("nd,nd->n", gap, gap))
-    return found if values is None else found * np.abs(values - value)
+def _distance(points: Floats | None, values: FloatsN, at: Floats | None, value: float) -> FloatsN:
+    """Distance (N,) of every candidate to one sample in outputs, times that in inputs where there are ``points``."""
+    apart: FloatsN = np.abs(values - value)
+    if points is None or at is None:
+        return apart
+    gap = points - at
+    far: FloatsN = np.sqrt(np.einsum("nd,nd->n", gap, gap)) * apart
+    return far
 
 
-def _central(points: Floats | None, values: FloatsN | None) -> int:
+def _central(rows: Floats) -> int:
     """The row nearest to the mean of all."""
-    rows = points if points is not None else np.asarray(values)[:, None]
     gap = rows - rows.mean(axis=0)
     return int(np.einsum("nd,nd->n", gap, gap).argmin())

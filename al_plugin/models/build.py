@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from al_plugin.models.fabric import best_device
+
 # Of the build: what computes. Compiler flags and paths are of no use to a reader.
 _SETTINGS = ("BLAS_INFO", "LAPACK_INFO", "USE_MKL", "USE_MKLDNN", "USE_OPENMP", "USE_CUDA", "USE_ROCM")
 _LIBRARIES = ("Intel(R) oneAPI Math Kernel Library", "Intel(R) MKL-DNN", "OpenMP", "GCC", "clang")
@@ -27,8 +29,7 @@ def torch_build() -> dict[str, Any]:
 
 def device_name(asked: str) -> str:
     """The device that ``train.device`` means here: ``cpu``, ``mps``, or ``cuda`` with the card's name."""
-    has_mps = torch.backends.mps.is_available()
-    found = ("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu") if asked == "auto" else asked
+    found = best_device() if asked == "auto" else asked
     if found == "cuda" and torch.cuda.is_available():
         return f"cuda {torch.version.cuda} on {torch.cuda.get_device_name()}"
     return found

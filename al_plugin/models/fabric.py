@@ -35,13 +35,24 @@ def check(device: str, precision: str, devices: int) -> None:
         )
 
 
+def best_device() -> str:
+    """What ``auto`` means here: cuda, else mps, else cpu."""
+    return _there()[0]
+
+
+def _there() -> list[str]:
+    """The kinds of devices that torch finds, the fastest first."""
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [name for name, is_there in found.items() if is_there]
+
+
 def found_device(asked: str) -> str:
     """The device that is meant: ``auto`` is cuda, else mps, else cpu; ParamsError where it is not there."""
     if asked == "cpu":
         return asked
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    best = next(name for name, is_there in there.items() if is_there)
-    if asked != "auto" and not there[asked]:
+    there = _there()
+    best = there[0]
+    if asked != "auto" and asked not in there:
         raise ParamsError(
             f"params.yaml sets train.device to {asked}, and torch {torch.__version__} finds only {best} here",
             change=f"set it to auto or {best}, or install a driver and a torch for {asked}",

@@ -4,7 +4,7 @@ Joint predictions of several inputs mean something only under the same draw of t
 draw is made once, as a head, and then applied to whatever inputs are asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,29 +79,33 @@ def mc_predictions(card: Mapping[str, Any], embeddings: Floats, heads: Heads) ->
 
 
 def _mc_outputs(embeddings: Floats, heads: Heads) -> Floats:
-    """h W_tᵀ + b_t (T, N, C), float32, on the fixed batch grid of ``forward``."""
+    """h W_tᵀ + b_t (T, N, C), float32."""
     out = np.empty((len(heads.weight), len(embeddings), heads.weight.shape[1]), dtype=np.float32)
-    for start in range(0, len(embeddings), BATCH):
-        rows = embeddings[start : start + BATCH]
-        out[:, start : start + BATCH] = rows @ heads.weight.transpose(0, 2, 1) + heads.bias[:, None]
+    for taken, rows, outputs in _blocks(embeddings, heads):
+        out[taken, rows] = outputs.transpose(1, 0, 2)
     return out
 
 
 def mc_log_probs(embeddings: Floats, heads: Heads) -> Floats:
-    """Log-probabilities (T, N, C) of ``embeddings`` (N, D), float32: log softmax(h W_tᵀ + b_t).
+    """Log-probabilities (T, N, C) of ``embeddings`` (N, D), float32: log softmax(h W_tᵀ + b_t)."""
+    out = np.empty((len(heads.weight), len(embeddings), heads.weight.shape[1]), dtype=np.float32)
+    for taken, rows, outputs in _blocks(embeddings, heads):
+        logits = outputs.transpose(1, 0, 2)
+        logits -= logits.max(axis=2, keepdims=True)
+        logits -= np.log(np.exp(logits).sum(axis=2, keepdims=True))
+        out[taken, rows] = logits
+    return out
 
-    Rows are taken on the fixed batch grid of ``forward``, many heads in one product.
-    """
+
+def _blocks(embeddings: Floats, heads: Heads) -> Iterator[tuple[slice, slice, Floats]]:
+    """Heads, rows and their outputs (rows, heads, C): on the batch grid of ``forward``, many heads in a product."""
     passes, classes, width = heads.weight.shape
-    out = np.empty((passes, len(embeddings), classes), dtype=np.float32)
     group = max(1, _COLUMNS // classes)
     for first in range(0, passes, group):
         taken = slice(first, first + group)
         folded = np.ascontiguousarray(heads.weight[taken].reshape(-1, width).T)
         for start in range(0, len(embeddings), BATCH):
-            logits = (embeddings[start : start + BATCH] @ folded).reshape(-1, len(heads.bias[taken]), classes)
-            logits += heads.bias[taken]
-            logits -= logits.max(axis=2, keepdims=True)
-            logits -= np.log(np.exp(logits).sum(axis=2, keepdims=True))
-            out[taken, start : start + BATCH] = logits.transpose(1, 0, 2)
-    return out
+            rows = slice(start, start + BATCH)
+            outputs = (embeddings[rows] @ folded).reshape(-1, len(heads.bias[taken]), classes)
+            outputs += heads.bias[taken]
+            yield taken, rows, outputs

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from al_plugin import history, layout
-from al_plugin.config import read_yaml
+from al_plugin.config import read_dvc
 from al_plugin.errors import AlError
 from al_plugin.repair.fault import Fault, set_aside
 
@@ -14,8 +14,9 @@ from al_plugin.repair.fault import Fault, set_aside
 def damaged() -> Iterator[Fault]:
     """Faults of every cached file and of every output that dvc.lock names; reads them all."""
     folder = history.cache_folder()
-    for path in sorted(path for path in folder.glob("??/*") if path.is_file() and _is_digest(path)):
-        if history.digest_of(path) != f"{path.parent.name}{path.name}".removesuffix(".dir"):
+    for path in sorted(folder.glob("??/*")):
+        name = path.parent.name + path.name
+        if path.is_file() and history.is_digest(name) and history.digest_of(path) != name.removesuffix(".dir"):
             yield Fault(f"{path} is damaged", partial(_drop, path))
     for place, digest in _pinned().items():
         if place.is_file() and history.digest_of(place) != digest:
@@ -33,15 +34,10 @@ def _look_again(path: Path) -> str:
     return f"{path} is not what dvc.lock says: DVC will look at it again"
 
 
-def _is_digest(path: Path) -> bool:
-    name = f"{path.parent.name}{path.name}".removesuffix(".dir")
-    return len(name) == 32 and set(name) <= set("0123456789abcdef")
-
-
 def _pinned() -> dict[Path, str]:
     """Hash of every output file that dvc.lock names, those in output folders too if their list is cached."""
     try:
-        lock = read_yaml(Path(layout.DVC_LOCK).read_bytes(), layout.DVC_LOCK) or {}
+        lock = read_dvc(Path(layout.DVC_LOCK).read_bytes(), layout.DVC_LOCK)
     except (OSError, AlError):
         return {}
     past = history.PastRound(0, "", lock)

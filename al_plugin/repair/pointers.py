@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from al_plugin import commands, layout, store
-from al_plugin.config import read_yaml
+from al_plugin.config import conflict_in, read_yaml
 from al_plugin.errors import AlError
 from al_plugin.repair.fault import Fault, set_aside
 
@@ -19,7 +19,7 @@ def torn() -> Iterator[Fault]:
         if not path.is_file():
             continue
         content = path.read_bytes()
-        if _in_conflict(content):
+        if conflict_in(content) is not None:
             yield Fault(f"{path} holds a merge conflict: take either side (git checkout --ours {path}), then dvc repro")
         elif not whole(content, path):
             yield Fault(f"{path} was cut off while it was written", partial(_restore, path))
@@ -64,7 +64,3 @@ def _has_entries(document: Any, sections: tuple[str, ...] = _ENTRIES) -> bool:
         and all(isinstance(entry, dict) and isinstance(entry.get("path"), str) for entry in document[section])
         for section in sections
     )
-
-
-def _in_conflict(content: bytes) -> bool:
-    return any(line.startswith(b"<<<<<<< ") for line in content.splitlines())

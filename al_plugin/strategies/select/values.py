@@ -2,6 +2,7 @@
 
 from al_plugin.axes import FloatsL, FloatsLD, FloatsN, FloatsND, Picks
 from al_plugin.math import value_sampling
+from al_plugin.math.geometry import farthest_first
 from al_plugin.strategies.registry import strategy
 
 _WU = "Wu, Lin, Huang (2019), active learning for regression using greedy sampling"
@@ -10,7 +11,7 @@ _WU = "Wu, Lin, Huang (2019), active learning for regression using greedy sampli
 @strategy(
     "gsx",
     reference=f"{_WU}; Yu & Kim (2010)",
-    cost="O((L + n) N D)",
+    cost="O(L N D) once, then lazily; at most O((L + n) N D)",
     use="Regression with few labels: it looks at no model.",
     greedy=True,
 )
@@ -20,7 +21,8 @@ def gsx(frozen_embeddings: FloatsND, labeled_frozen_embeddings: FloatsLD, n: int
     argmax_i min_{m in L ∪ S} ‖x_i - x_m‖; with nothing labelled the first is the one nearest to the mean.
     Ties go to the first candidate in keyed order.
     """
-    return value_sampling.far_in_inputs(frozen_embeddings, labeled_frozen_embeddings, n)
+    picks, _ = farthest_first(frozen_embeddings, labeled_frozen_embeddings, n)
+    return picks
 
 
 @strategy(

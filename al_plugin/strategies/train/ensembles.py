@@ -7,7 +7,8 @@ import numpy as np
 from al_plugin.axes import Ints
 from al_plugin.models.task import Fitted, TrainingTask
 from al_plugin.strategies.registry import Range, strategy
-from al_plugin.strategies.train.provided import EVERY_TASK, OF_A_COMMITTEE, OF_OTHER_TASKS
+from al_plugin.strategies.train.provided import OF_A_COMMITTEE, OF_OTHER_TASKS
+from al_plugin.targets import TASKS
 
 Members = Annotated[int, Range(2, 100)]
 Hidden = Annotated[int, Range(1, None)]
@@ -20,7 +21,7 @@ Dropout = Annotated[float, Range(0, 0.95)]
     cost="members trainings",
     use="The best committee where training is cheap.",
     provides=(*OF_A_COMMITTEE, *OF_OTHER_TASKS),
-    tasks=EVERY_TASK,
+    tasks=TASKS,
     warm=True,
 )
 def ensemble(task: TrainingTask, *, members: Members = 5, hidden: Hidden = 128, dropout: Dropout = 0.0) -> Fitted:
@@ -39,7 +40,7 @@ def ensemble(task: TrainingTask, *, members: Members = 5, hidden: Hidden = 128, 
     cost="members trainings",
     use="The committee of suggestive annotation; weak with few labels per class, which a resample may miss.",
     provides=(*OF_A_COMMITTEE, *OF_OTHER_TASKS),
-    tasks=EVERY_TASK,
+    tasks=TASKS,
     warm=True,
 )
 def bootstrap_ensemble(
@@ -64,7 +65,7 @@ def bootstrap_ensemble(
     cost="one training",
     use="A committee for the price of one network; its members are more alike than an ensemble's.",
     provides=(*OF_A_COMMITTEE, *OF_OTHER_TASKS),
-    tasks=EVERY_TASK,
+    tasks=TASKS,
     warm=True,
 )
 def snapshot_ensemble(
@@ -86,7 +87,7 @@ def snapshot_ensemble(
     cost="base_share of a training, then the rest of it members times",
     use="An ensemble at part of its price: members part from one base network.",
     provides=(*OF_A_COMMITTEE, *OF_OTHER_TASKS),
-    tasks=EVERY_TASK,
+    tasks=TASKS,
 )
 def diversity_ensemble(
     task: TrainingTask,

@@ -25,4 +25,3 @@ OF_A_COMMITTEE = (
 )
 # What both give under the other tasks, beside embeddings.
 OF_OTHER_TASKS = ("label_log_odds", "mc_label_log_odds", "values", "mc_values")
-EVERY_TASK = ("classes", "multilabel", "regression")

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from al_plugin.models.task import Fitted, TrainingTask
 from al_plugin.strategies.registry import Range, strategy
-from al_plugin.strategies.train.provided import EVERY_TASK, OF_ONE_NETWORK, OF_OTHER_TASKS
+from al_plugin.strategies.train.provided import OF_ONE_NETWORK, OF_OTHER_TASKS
+from al_plugin.targets import TASKS
 
 
 @strategy(
@@ -13,7 +14,7 @@ from al_plugin.strategies.train.provided import EVERY_TASK, OF_ONE_NETWORK, OF_O
     cost="O(epochs · L) steps, and one pass over the pool per recorded epoch",
     use="The default: fast, and what most scores need.",
     provides=(*OF_ONE_NETWORK, *OF_OTHER_TASKS),
-    tasks=EVERY_TASK,
+    tasks=TASKS,
     warm=True,
 )
 def single(

@@ -15,7 +15,7 @@ from al_plugin.strategies import recipes, registry
 def score_pool(params: Params) -> None:
     shared, model, number = params.campaign, campaign.read_model(), campaign.read_round()
     labeled = campaign.read_labeled(shared.classes, shared.task)
-    triple = recipes.resolve(shared.recipe, params.overrides(), labeled.per_class(len(shared.classes)), shared.task)
+    triple = params.triple(labeled.per_class(len(shared.classes)))
     chosen = [registry.load(stage, getattr(triple, stage)) for stage in ("train", "score", "select")]
     recipes.check_pairing(*chosen, fitted=model.card["fitted"], task=shared.task)
     _, by_score, by_select = chosen
