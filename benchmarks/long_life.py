@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from al_plugin import commands, layout, ledger, store, template
-from al_plugin.data.answers import Answer
+from al_plugin.data.answers import Answer, content_key
 from al_plugin.data.label_round import AnswerFile
 from al_plugin.data.pool import sample_table
 from al_plugin.data.queries import QueryRow, query_ids, to_jsonl
@@ -231,7 +231,8 @@ def file_batches(label_rounds: int, annotators: int) -> None:
             QueryRow(query, sample, rank + 1, None, "query", annotators, None, "")
             for rank, (query, sample) in enumerate(zip(queries, samples, strict=True))
         ]
-        store.write_bytes(layout.filed_query(number), to_jsonl(rows))
+        asked = to_jsonl(rows)
+        store.write_bytes(layout.filed_query(number, content_key(asked)), asked)
         ledger.file(
             AnswerFile(
                 number,
@@ -380,6 +381,7 @@ def main() -> None:
     asked = parser.parse_args()
     out = asked.out.resolve() if asked.out else None
     told: Told = json.loads(out.read_text()) if out and out.is_file() else {}
+    asked.folder.mkdir(parents=True, exist_ok=True)
     parts: dict[str, Callable[[], Any]] = {
         "rounds": lambda: rounds(asked.rounds),
         "batches": batches,
