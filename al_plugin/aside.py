@@ -9,10 +9,11 @@ from math import inf
 from pathlib import Path
 
 from al_plugin import __version__, layout, ranks, store
-from al_plugin.config import Train, read_dvc
+from al_plugin.documents import read_dvc
 from al_plugin.errors import DataError
 from al_plugin.models.task import Start
 from al_plugin.rounds.task import Aside
+from al_plugin.settings import Train
 from al_plugin.terminal import progress_line
 
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from al_plugin import layout, store, targets
 from al_plugin.axes import Ints
-from al_plugin.config import Params, Select
 from al_plugin.data import answers
 from al_plugin.data.arrow import numbers
 from al_plugin.data.forms.part import Part, Settings
@@ -20,6 +19,7 @@ from al_plugin.errors import DataError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
 from al_plugin.parts import embedded, read_parts
 from al_plugin.schemas import schema
+from al_plugin.settings import Params, Select
 from al_plugin.signals import SIGNALS
 
 _ADD_POOL = "put parquet files with sample_id and features into data/pool and track them: dvc add data/pool"

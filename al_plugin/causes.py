@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from al_plugin import history, layout
-from al_plugin.config import read_yaml
+from al_plugin.documents import read_yaml
 
 _ABSENT = object()
 

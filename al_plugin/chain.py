@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from al_plugin import commands, history, layout
-from al_plugin.config import read_yaml
+from al_plugin.documents import read_yaml
 
 _FOLDERS = (layout.LABELS, layout.LABELS_DVC, layout.MANIFESTS, layout.QUERIES, layout.DVC_LOCK)
 _TAKEN = re.compile(rf"{layout.LABELS}/round_(\d+)/query[^/]*\.jsonl")

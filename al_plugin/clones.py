@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from al_plugin import commands, dvc_config, history
-from al_plugin.config import read_yaml
+from al_plugin.documents import read_yaml
 from al_plugin.errors import CampaignError
 
 _CACHE = "replayed"

@@ -8,8 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from al_plugin import campaign, commands, layout, ledger, repair, store, template
-from al_plugin.config import check_version, read_dvc
+from al_plugin.config import check_version
 from al_plugin.data.expectations import read_suite
+from al_plugin.documents import read_dvc
 from al_plugin.errors import AlError
 from al_plugin.repair import locks
 from al_plugin.stage import load_params

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from al_plugin import __version__, commands, dvc_config, layout, store
-from al_plugin.config import read_dvc
+from al_plugin.documents import read_dvc
 
 # The stages of a round whose outputs are compared; `track` has none.
 STAGES = ("merge-labels", "train", "score", "select")

@@ -8,7 +8,6 @@ from typing import Any
 
 from al_plugin import campaign, commands, layout, ledger, store, waiting
 from al_plugin.bounds import TEXT
-from al_plugin.config import Params
 from al_plugin.data.answers import Answer, Sheet, read_sheet
 from al_plugin.data.expectations import Outcome, read_suite, validate
 from al_plugin.data.label_round import AnswerFile, LabelRound
@@ -16,6 +15,7 @@ from al_plugin.data.queries import QueryRow, from_jsonl, round_of
 from al_plugin.errors import LabelError
 from al_plugin.rounds import gate
 from al_plugin.rounds.merge import gate_columns
+from al_plugin.settings import Params
 
 Queries = dict[int, tuple[QueryRow, ...]]
 

@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from al_plugin import campaign, commands, history, layout, store
 from al_plugin.axes import Floats
-from al_plugin.config import Params, read_dvc
 from al_plugin.data.pool import Pool
 from al_plugin.data.queries import QueryRow, from_jsonl
 from al_plugin.data.sets import Evaluation, Labeled, Model, Scoreboard
+from al_plugin.documents import read_dvc
 from al_plugin.errors import CampaignError, DataError
 from al_plugin.replay import round_or_error
-from al_plugin.rounds.explain import Stored
+from al_plugin.rounds.explained import Stored
+from al_plugin.settings import Params
 from al_plugin.stage import load_params
 
 _REPRO = "run dvc repro"

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from al_plugin import campaign, layout
-from al_plugin.config import Params, require_classes
+from al_plugin.config import require_classes
 from al_plugin.math.moments import moments, scale_of, standardised
 from al_plugin.math.redundancy import near_duplicates
+from al_plugin.settings import Params
 from al_plugin.strategies import recipes
 
 # From here on the rare classes drown in plain accuracy.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from al_plugin import causes, clones, commands, history, layout, witness
-from al_plugin.config import read_yaml
+from al_plugin.documents import read_yaml
 from al_plugin.environment import differences, environment
 from al_plugin.errors import AlError, CampaignError
 

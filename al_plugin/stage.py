@@ -13,9 +13,10 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from al_plugin import layout, ranks, waiting
-from al_plugin.config import Params, check_version, read_params
+from al_plugin.config import check_version, read_params
 from al_plugin.errors import AlError, CampaignError
 from al_plugin.foreign import printable
+from al_plugin.settings import Params
 
 # Stages that read what people file.
 _READS_FILED = ("merge-labels", "select")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from al_plugin import commands, layout, store, template
-from al_plugin.config import read_dvc
+from al_plugin.documents import read_dvc
 from al_plugin.errors import CampaignError
 from al_plugin.labels_store import ignore
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from al_plugin import __version__, commands, layout, store, template
-from al_plugin.config import RENAMED, newer, read_params, read_yaml
+from al_plugin.config import RENAMED, newer, read_params
+from al_plugin.documents import read_yaml
 from al_plugin.errors import CampaignError
 
 

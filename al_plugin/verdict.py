@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from al_plugin import __version__, history, layout, ledger, store
-from al_plugin.config import Params
 from al_plugin.data.queries import QueryRow
 from al_plugin.errors import CampaignError, DataError
 from al_plugin.history import PastRound
 from al_plugin.math.control import Counted
 from al_plugin.math.intervals import Estimate, Refused
 from al_plugin.rounds.judge import Asked, Facts, Verdict, judge
+from al_plugin.settings import Params
 
 _FETCH = "run dvc fetch --all-commits"
 

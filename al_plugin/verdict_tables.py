@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from al_plugin import campaign, history, layout, store
 from al_plugin.axes import Floats, Ints
-from al_plugin.config import Params
 from al_plugin.data.arrow import numbers
 from al_plugin.data.queries import QueryRow
 from al_plugin.history import PastRound
 from al_plugin.math import lure, ridge, stopping
 from al_plugin.rounds.select import strategy_of
+from al_plugin.settings import Params
 
 # A companion's posterior is a square of this.
 _WIDEST = 2048

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 
 from al_plugin import campaign, chain, history, layout, ledger, store
 from al_plugin.chain import Break
-from al_plugin.config import Params
 from al_plugin.data.label_round import LabelRound, refuse_gaps
 from al_plugin.data.pool import column_of_ids
 from al_plugin.data.queries import from_jsonl, query_ids
 from al_plugin.errors import AlError, DataError
 from al_plugin.rounds.copies import eval_copies
+from al_plugin.settings import Params
 
 SCHEMA = "verify/1"
 _VOTE = ("query_id", "sample_id", "annotator", "label", "file")

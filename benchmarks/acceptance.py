@@ -22,11 +22,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from al_plugin.config import Params, read_params
+from al_plugin.config import read_params
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Evaluation
 from al_plugin.math.comparison import Paired, equivalent, paired, seeds_needed
 from al_plugin.math.learning_curve import area_under, mean_band
+from al_plugin.settings import Params
 from al_plugin.simulate.data import Data
 from al_plugin.simulate.plan import Arm, Plan
 from al_plugin.simulate.results import Shared, finished

@@ -12,10 +12,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from kinds import KINDS, Samples
 
-from al_plugin.config import Params, read_params
+from al_plugin.config import read_params
 from al_plugin.data.forms.part import Part, Settings
 from al_plugin.data.pool import pool_of, sample_table
 from al_plugin.data.sets import Evaluation
+from al_plugin.settings import Params
 from al_plugin.simulate.data import Data
 
 POOL, EVALUATION = 3000, 2000

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from al_plugin.config import Params, read_params
+from al_plugin.config import read_params
 from al_plugin.data.digits import CLASSES
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Evaluation
+from al_plugin.settings import Params
 from al_plugin.simulate.data import Data
 from al_plugin.simulate.plan import Arm, Plan
 from al_plugin.simulate.run import run

@@ -27,11 +27,12 @@ from al_plugin.ci.check import check
 from al_plugin.ci.gates import Reference, budget, quality
 from al_plugin.ci.report import markdown, verdict
 from al_plugin.ci.words import cell, sentence
-from al_plugin.config import Gate, read_params
+from al_plugin.config import read_params
 from al_plugin.data.answers import digest, read_sheet, to_csv
 from al_plugin.data.queries import QueryRow
 from al_plugin.errors import CampaignError, ParamsError, TrackingError
 from al_plugin.foreign import printable
+from al_plugin.settings import Gate
 from al_plugin.tracking import tell
 from al_plugin.tracking.promote import Champion, champion, promote
 

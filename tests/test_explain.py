@@ -15,7 +15,8 @@ from al_plugin.data.sets import Labeled, Model, Scoreboard
 from al_plugin.math import explain as measure
 from al_plugin.math import outcomes
 from al_plugin.rounds import explain as explaining
-from al_plugin.rounds.explain import Stored, explain
+from al_plugin.rounds.explain import explain
+from al_plugin.rounds.explained import Stored
 
 
 def points(n: int, width: int = 3, seed: int = 0) -> np.ndarray:

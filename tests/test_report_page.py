@@ -26,7 +26,8 @@ from al_plugin.page.numbers import number
 from al_plugin.page.png import png
 from al_plugin.page.style import DARK, LIGHT, STYLE
 from al_plugin.page.svg import ticks
-from al_plugin.rounds.explain import Stored, explain
+from al_plugin.rounds.explain import explain
+from al_plugin.rounds.explained import Stored
 
 CLASSES = ("cat", "dog")
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31mred\x1b]0;title\x07\u202e&lt;"

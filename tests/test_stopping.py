@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from sklearn.metrics import cohen_kappa_score, f1_score
 
-from al_plugin.config import CRITERIA
 from al_plugin.math import ridge, stopping
 from al_plugin.math.stopping import State, decide
+from al_plugin.settings import CRITERIA
 
 PREDICTIONS = st.integers(1, 40).flatmap(
     lambda n: st.tuples(*(st.lists(st.integers(0, 3), min_size=n, max_size=n).map(np.array) for _ in range(2)))

@@ -578,7 +578,7 @@ def test_what_the_documentation_says_there_is() -> None:
 
 def test_less_error_is_better_at_the_gate() -> None:
     from al_plugin.ci.gates import Reference, quality
-    from al_plugin.config import Gate
+    from al_plugin.settings import Gate
 
     gate = Gate(metric="rmse", max_drop=0.1)
     assert quality(gate, 1.0, Reference(1.5, "before")).passes

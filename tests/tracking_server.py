@@ -22,11 +22,12 @@ import pyarrow as pa
 from safetensors.numpy import save
 
 from al_plugin import layout, store
-from al_plugin.config import Params, read_params
+from al_plugin.config import read_params
 from al_plugin.data.pool import sample_table
 from al_plugin.data.queries import QueryRow, query_ids, to_jsonl
 from al_plugin.rounds.score import SCORES
 from al_plugin.rounds.train import FORGETTING, POOL_DYNAMICS
+from al_plugin.settings import Params
 from al_plugin.tracking import place, session
 
 CLASSES = ("cat", "dog", "fish")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from al_plugin import commands, layout, ledger
-from al_plugin.config import read_dvc
 from al_plugin.data.answers import digest
+from al_plugin.documents import read_dvc
 from al_plugin.errors import CampaignError
 
 _TAKEN = re.compile(rf"{layout.MANIFESTS}/round_(\d+)/query[^/]*\.json")

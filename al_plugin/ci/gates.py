@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from al_plugin import commands, history, layout
-from al_plugin.config import Gate, Params
 from al_plugin.data.queries import QueryRow
 from al_plugin.errors import CampaignError
+from al_plugin.settings import Gate, Params
 from al_plugin.tracking import promote
 
 # Of these less is better.

@@ -15,10 +15,11 @@ from al_plugin import campaign, commands, layout, ledger, repair, store, waiting
 from al_plugin.ci import gates, repository
 from al_plugin.ci.gates import Verdict
 from al_plugin.ci.words import sentence
-from al_plugin.config import Params, check_version
+from al_plugin.config import check_version
 from al_plugin.data.answers import Answer, for_people
 from al_plugin.data.queries import QueryRow, from_jsonl
 from al_plugin.errors import CampaignError
+from al_plugin.settings import Params
 from al_plugin.stage import load_params
 from al_plugin.tracking import promote
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from al_plugin.config import Params, require_classes
+from al_plugin.config import require_classes
 from al_plugin.errors import DataError, ParamsError
 from al_plugin.foreign import printable
+from al_plugin.settings import Params
 from al_plugin.simulate import data as labelled
 from al_plugin.simulate import output
 from al_plugin.simulate.analysis import Question

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Iterator
 
 from al_plugin import progress
-from al_plugin.config import Params
 from al_plugin.errors import AlError
+from al_plugin.settings import Params
 from al_plugin.stage import load_params
 
 

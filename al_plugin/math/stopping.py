@@ -2,7 +2,7 @@
 
 Every criterion takes what happened round by round, oldest first, and says whether it holds, why, and by
 which numbers. Only ``plateau`` looks at labels of the evaluation set, and says so. None is best for all
-data (Pullar-Strecker et al. 2022), so they compose: ``decide``. Default thresholds: config.CRITERIA.
+data (Pullar-Strecker et al. 2022), so they compose: ``decide``. Default thresholds: settings.CRITERIA.
 """
 
 import math

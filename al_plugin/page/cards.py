@@ -8,7 +8,7 @@ from al_plugin.page.html import Content as Part
 from al_plugin.page.html import Markup, details, table, tag
 from al_plugin.page.numbers import count, number, percent
 from al_plugin.page.sections import section
-from al_plugin.rounds.explain import Explained, Neighbour, Standing
+from al_plugin.rounds.explained import Explained, Neighbour, Standing
 
 CARDS = 60
 _ROWS = 1000

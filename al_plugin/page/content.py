@@ -8,7 +8,7 @@ import numpy as np
 
 from al_plugin.axes import Floats, Ints
 from al_plugin.math.outcomes import Bin, Change, Share
-from al_plugin.rounds.explain import Explanation
+from al_plugin.rounds.explained import Explanation
 
 # PNG of a sample by its id, or None where there is none.
 Thumb = Callable[[str], bytes | None]

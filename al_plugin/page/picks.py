@@ -10,7 +10,7 @@ from al_plugin.page.html import Markup, table, tag
 from al_plugin.page.numbers import count, number, percent
 from al_plugin.page.sections import section
 from al_plugin.page.svg import figure
-from al_plugin.rounds.explain import Batch, Versus
+from al_plugin.rounds.explained import Batch, Versus
 
 CARDS = 60
 ROWS = 1000

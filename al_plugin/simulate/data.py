@@ -8,11 +8,11 @@ import numpy as np
 
 from al_plugin import campaign
 from al_plugin.axes import Ints
-from al_plugin.config import Params
 from al_plugin.data.pool import Pool, labels_of
 from al_plugin.data.sets import Evaluation
 from al_plugin.errors import DataError
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
+from al_plugin.settings import Params
 
 _ADD = "put parquet files with sample_id, features and label there"
 PREFLIGHT = "preflight"

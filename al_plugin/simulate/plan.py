@@ -6,8 +6,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from al_plugin.config import Params
 from al_plugin.errors import AlError, ParamsError
+from al_plugin.settings import Params
 from al_plugin.strategies import recipes, registry
 
 REFERENCE = "random"

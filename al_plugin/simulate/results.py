@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from al_plugin import __version__, layout, store
-from al_plugin.config import Params
 from al_plugin.errors import DataError
+from al_plugin.settings import Params
 from al_plugin.simulate.data import Data
 from al_plugin.simulate.plan import Arm, Plan
 from al_plugin.simulate.run import MEASURED, SCHEMA, run

@@ -9,7 +9,6 @@ import numpy as np
 from al_plugin import campaign
 from al_plugin.axes import Floats, Ints
 from al_plugin.campaign import Targets
-from al_plugin.config import Params
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Inputs, Labeled, Model, Scoreboard
 from al_plugin.math.sampling import id_hashes, keyed_order, mixed_keys
@@ -20,6 +19,7 @@ from al_plugin.rounds.score import Scored, score
 from al_plugin.rounds.select import Asked, select
 from al_plugin.rounds.train import Trained, train
 from al_plugin.schemas import schema
+from al_plugin.settings import Params
 from al_plugin.simulate.data import Data
 from al_plugin.simulate.plan import Arm, Plan, Seeds, seeds_of
 from al_plugin.strategies.registry import Strategy

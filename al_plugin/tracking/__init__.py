@@ -13,7 +13,7 @@ from al_plugin.errors import AlError, TrackingError
 from al_plugin.foreign import printable, without_secrets
 
 if TYPE_CHECKING:
-    from al_plugin.config import Params
+    from al_plugin.settings import Params
     from al_plugin.tracking.place import Place
     from al_plugin.tracking.record import Record
 

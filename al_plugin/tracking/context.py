@@ -45,7 +45,7 @@ def campaign_root(folder: Path) -> Path | None:
 
 
 def _tags(root: Path) -> dict[str, str]:
-    from al_plugin.config import read_yaml
+    from al_plugin.documents import read_yaml
     from al_plugin.tracking.digests import read_lock
 
     rounds = sum(path.is_dir() for path in (root / layout.MANIFESTS).glob("round_*"))

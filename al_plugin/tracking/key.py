@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from al_plugin import layout
-from al_plugin.config import Params
+from al_plugin.settings import Params
 from al_plugin.tracking.digests import digest, read_lock
 
 # Labels are in by what merging made of them: an edited README beside them is not another round.

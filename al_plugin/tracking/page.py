@@ -8,7 +8,7 @@ from al_plugin.errors import TrackingError
 from al_plugin.tracking import conversed
 
 if TYPE_CHECKING:
-    from al_plugin.config import Params
+    from al_plugin.settings import Params
 
 ARTIFACT = "report.html"
 

@@ -12,7 +12,7 @@ from al_plugin.tracking import T, conversed
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-    from al_plugin.config import Params
+    from al_plugin.settings import Params
 
 CHAMPION = "champion"
 

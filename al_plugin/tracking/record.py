@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from al_plugin import layout, store
-from al_plugin.config import Params
 from al_plugin.errors import AlError
 from al_plugin.foreign import without_secrets
+from al_plugin.settings import Params
 from al_plugin.strategies import recipes
 from al_plugin.tracking import key
 from al_plugin.tracking.digests import file_md5

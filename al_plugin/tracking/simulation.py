@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from al_plugin.tracking import Told, conversed, unreachable
 
 if TYPE_CHECKING:
-    from al_plugin.config import Params
+    from al_plugin.settings import Params
     from al_plugin.tracking.place import Place
 
 _EXPERIMENT = "{}/simulations"

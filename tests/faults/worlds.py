@@ -17,7 +17,7 @@ import campaigns  # noqa: E402
 from conftest import commit, tree  # noqa: E402
 
 from al_plugin import commands, layout  # noqa: E402
-from al_plugin.config import read_yaml  # noqa: E402
+from al_plugin.documents import read_yaml  # noqa: E402
 
 PYTHON = sys.executable
 AL = (PYTHON, "-m", "al_plugin.cli.main")

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from al_plugin import config, store
+from al_plugin import config, documents, store
 from al_plugin.data import answers, queries
 from al_plugin.data.expectations import read_suite
 from al_plugin.data.forms.form import from_json
@@ -124,7 +124,7 @@ def setting_seeds() -> list[bytes]:
 
 
 def read_pipeline(content: bytes) -> None:
-    config.read_dvc(content, "dvc.yaml")
+    documents.read_dvc(content, "dvc.yaml")
     config.read_campaign(content)
 
 

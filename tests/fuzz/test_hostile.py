@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from targets import parquet, part_seeds, picture_seeds
 
-from al_plugin import bounds, campaign, commands, config, history, layout, ledger, past, store
+from al_plugin import bounds, campaign, commands, config, documents, history, layout, ledger, past, store
 from al_plugin.ci import changes, repository
 from al_plugin.ci import round as ci_round
 from al_plugin.data import answers, queries
@@ -89,9 +89,9 @@ def test_nested_aliases_are_not_unfolded() -> None:
         with pytest.raises(ParamsError, match="unfolds to"):
             config.read_params(text.encode())
         with pytest.raises(ParamsError, match="unfolds to"):
-            config.read_dvc(text.encode(), layout.DVC_YAML)
+            documents.read_dvc(text.encode(), layout.DVC_YAML)
     assert time.process_time() - started < 5
-    assert config.read_yaml(b"a: &a [1]\nb: *a\n", "x") == {"a": [1], "b": [1]}
+    assert documents.read_yaml(b"a: &a [1]\nb: *a\n", "x") == {"a": [1], "b": [1]}
 
 
 def test_a_round_of_any_number_is_a_gap() -> None:
