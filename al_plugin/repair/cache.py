@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from al_plugin import history, layout
-from al_plugin.config import read_dvc
+from al_plugin.documents import read_dvc
 from al_plugin.errors import AlError
 from al_plugin.repair.fault import Fault, set_aside
 

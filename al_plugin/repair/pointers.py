@@ -1,12 +1,12 @@
-"""dvc.lock and *.dvc files. DVC writes them in place, so a kill can leave them empty or cut off."""
+"""dvc.lock, *.dvc files and .dvc/config. DVC writes them in place, so a kill can leave them empty or cut off."""
 
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from al_plugin import commands, layout, store
-from al_plugin.config import conflict_in, read_yaml
+from al_plugin import commands, dvc_config, layout, store
+from al_plugin.documents import conflict_in, read_yaml
 from al_plugin.errors import AlError
 from al_plugin.repair.fault import Fault, set_aside
 
@@ -23,6 +23,7 @@ def torn() -> Iterator[Fault]:
             yield Fault(f"{path} holds a merge conflict: take either side (git checkout --ours {path}), then dvc repro")
         elif not whole(content, path):
             yield Fault(f"{path} was cut off while it was written", partial(_restore, path))
+    yield from _config()
 
 
 def whole(content: bytes, path: Path) -> bool:
@@ -46,6 +47,20 @@ def _restore(path: Path) -> str:
     store.write_bytes(path, committed)
     again = "dvc repro takes it from there" if path.name == layout.DVC_LOCK else f"run dvc add {path.with_suffix('')}"
     return f"{path} was cut off: set aside as {aside}, restored from the last commit; {again}"
+
+
+def _config() -> Iterator[Fault]:
+    """What people write by hand too is left to them: nothing tells a slip of the pen from a kill."""
+    path = Path(".dvc", "config")
+    if not path.is_file():
+        return
+    try:
+        dvc_config.read(path.parent)
+    except AlError as error:
+        yield Fault(str(error))
+        return
+    if not path.read_bytes().strip() and (commands.git_bytes("show", f"HEAD:./{path.as_posix()}") or b"").strip():
+        yield Fault(f"{path} is empty, and was not when it was committed: git checkout {path}, or commit it so")
 
 
 def _is_lock(document: Any) -> bool:

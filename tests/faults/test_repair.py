@@ -98,6 +98,25 @@ def test_a_cut_off_pointer_to_labels_is_restored(campaign: Path) -> None:
     assert Path(layout.LABELS_DVC).read_text() == text
 
 
+@pytest.mark.parametrize(("torn", "said"), [("", "is empty, and was not"), ("['remote \"st", "cannot be read")])
+def test_a_cut_off_config_is_left_to_the_person(
+    locked: Path, torn: str, said: str, capsys: pytest.CaptureFixture
+) -> None:
+    """A slip of the pen looks alike, so nothing is restored over it; an empty one that was committed so is fine."""
+    config = Path(".dvc/config")
+    config.write_text("[core]\n    analytics = false\n")
+    commit(locked, "a config")
+    config.write_text(torn)
+    for command in ("repair", "doctor"):
+        assert al(command) == 1
+        told = capsys.readouterr()
+        assert said in told.out + told.err
+        assert "git checkout" in told.out + told.err
+    assert config.read_text() == torn
+    commands.git("checkout", "--", ".dvc/config")
+    assert al("repair") == 0
+
+
 @pytest.mark.dvc
 def test_labels_under_dvc_are_added_after_a_kill_of_dvc_add(first_round: Path) -> None:
     """The pointer and DVC's list of readers are cut off; the batch goes in as if nothing had been."""
