@@ -414,6 +414,27 @@ def test_a_batch_added_while_labels_are_merged_is_merged_by_the_next_repro(first
 
 
 @pytest.mark.dvc
+def test_a_batch_that_is_pinned_unmerged_is_told_and_merged(first_round: Path, capsys: pytest.CaptureFixture) -> None:
+    """The instant that stays open, made by hand: filed after DVC took up merge-labels, pinned with old outputs."""
+    dvc = (sys.executable, "-m", "dvc", "repro", "merge-labels")
+    assert al("query", "export", "out.csv") == 0
+    assert al("labels", "add", str(fill(Path("out.csv"), Path("ann.csv"), truth))) == 0
+    assert start(*dvc).wait() == 0
+    assert al("repair") == 0
+    assert al("labels", "add", str(fill(Path("out.csv"), Path("bob.csv"), truth, "bob"))) == 0
+    assert al("repair") == 0, "what waits for a repro is no fault"
+    assert start(sys.executable, "-m", "dvc", "commit", "--force", "merge-labels").wait() == 0
+    assert start(*dvc).wait() == 0
+    assert json.loads(Path(layout.LABEL_METRICS).read_text())["votes"] == 12, "DVC sees nothing to do"
+    capsys.readouterr()
+    assert al("repair") == 1
+    assert "12 answers are filed that merge-labels never saw" in capsys.readouterr().err
+    assert start(*dvc, "--force", "--single-item").wait() == 0
+    assert json.loads(Path(layout.LABEL_METRICS).read_text())["votes"] == 24
+    assert al("repair") == 0
+
+
+@pytest.mark.dvc
 def test_two_repros_at_once(first_round: Path) -> None:
     """The second is refused by DVC, which names the first; afterwards the round is as one alone would leave it."""
     dvc = (sys.executable, "-m", "dvc", "repro", "merge-labels")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from al_plugin import commands, ledger
 from al_plugin.errors import AlError
-from al_plugin.repair import cache, leftovers, locks, pointers
+from al_plugin.repair import cache, leftovers, locks, pointers, unmerged
 from al_plugin.repair.fault import Fault
 
 
@@ -27,6 +27,7 @@ def faults(*, deep: bool = False) -> Iterator[Fault]:
     yield from pointers.torn()
     yield from leftovers.unfinished()
     yield from _half_filed()
+    yield from unmerged.pinned()
     if deep:
         yield from cache.damaged()
 

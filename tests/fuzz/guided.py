@@ -41,7 +41,7 @@ def main() -> int:
     try:
         import atheris  # noqa: F401
     except ImportError:
-        print("guided fuzzing was not done: atheris is not installed (pip install -e '.[fuzz]', Linux)")
+        print("guided fuzzing was not done: atheris is not installed (pip install -e '.[trust]', Linux)")
         return 2
     from targets import TARGETS
 
