@@ -99,20 +99,31 @@ def test_labelled_balls_count() -> None:
     assert prob_cover(points, angles(1.5), 1, delta=0.2) == [4]
 
 
-@pytest.mark.parametrize("purity", [0.5, 0.8, 0.95, 1.0])
-def test_pure_radius_is_the_largest(purity: float) -> None:
-    """At the radius enough balls are pure; at the next larger distance they are not."""
-    rng = np.random.default_rng(1)
-    points, groups = rng.normal(size=(40, 2)), np.arange(40) % 3
+@given(st.integers(0, 10_000), st.sampled_from([0.5, 0.8, 0.9, 1.0]), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_pure_radius_is_the_largest(seed: int, purity: float, whole: bool) -> None:
+    """Of all distances and infinity, by looking into each ball; whole numbers make copies and equal distances."""
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(1, 25))
+    points = rng.integers(-4, 5, (size, 2)).astype(float) if whole else rng.normal(size=(size, 2))
+    groups = rng.integers(0, 3, size)
+    squared = ((points[:, None] - points[None]) ** 2).sum(axis=2)
 
-    def share(radius: float) -> float:
-        return np.mean([len({groups[other] for other in ball}) == 1 for ball in neighbours(points, radius)])
+    def share(bound: float) -> float:
+        balls = (squared < bound) | np.eye(size, dtype=bool)
+        return float(np.mean([np.mean(groups[ball] == groups[at]) for at, ball in enumerate(balls)]))
 
-    radius = pure_radius(points, groups, purity)
-    distances = np.unique(np.sqrt(((points[:, None] - points[None]) ** 2).sum(axis=2)))
-    above = distances[distances > radius * (1 + 1e-9)][0]
-    assert share(radius * (1 - 1e-9)) >= purity
-    assert share(above * (1 + 1e-9)) < purity
+    largest = max(bound for bound in [*squared.ravel(), np.inf] if share(bound) >= purity - 1e-9)
+    assert pure_radius(points, groups, purity) == pytest.approx(np.sqrt(largest), rel=1e-6)
+
+
+def test_pure_radius_of_a_large_pool_is_of_a_spread_part() -> None:
+    """Two far halves, each one group: balls reach from one to the other, however the rows are ordered."""
+    rng = np.random.default_rng(0)
+    for order in (np.arange(6000), rng.permutation(6000)):
+        groups = np.repeat([0, 1], 3000)[order]
+        points = rng.random((6000, 2)) + 10.0 * groups[:, None]
+        assert 9.0 * np.sqrt(2) < pure_radius(points, groups, 0.999) < 11.0 * np.sqrt(2)
 
 
 def test_one_group_is_pure_at_every_radius() -> None:
