@@ -299,7 +299,7 @@ def _check_strategies(params: Params) -> None:
             registry.load(stage, section.strategy)
     # Which signals are at hand depends on the labels only under `auto`; check one of each regime.
     task = params.campaign.task
-    counts = [recipes.WARM_LABELS] * max(1, len(params.campaign.classes))
+    counts = [recipes.COLD_START_LABELS_PER_CLASS] * max(1, len(params.campaign.classes))
     triple = params.triple(counts)
     chosen = [registry.load(stage, getattr(triple, stage)) for stage in ("train", "score", "select")]
     recipes.check_pairing(*chosen, fitted=True, task=task)

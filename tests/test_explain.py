@@ -88,10 +88,22 @@ def test_within_by_brute_force(seed: int, radius: float) -> None:
         assert near.tolist() == expected
 
 
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 1e6), (1e-25, 0.0), (1e25, 0.0), (1e-3, 1e3)])
+def test_within_where_single_precision_decides_nothing(scale: float, offset: float) -> None:
+    """Far from the origin, and where squares leave float32: the same as by differences in float64."""
+    mine, others = (scale * points(size, 3, size).astype(np.float64) + offset for size in (6, 40))
+    squared = ((mine[:, None] - others[None]) ** 2).sum(axis=2)
+    radius = float(np.sqrt(np.median(squared)))
+    found = measure.within(mine, others, radius, np.full(6, -1))
+    assert [near.tolist() for near in found] == [
+        [j for j in np.argsort(row, kind="stable").tolist() if row[j] <= radius**2] for row in squared
+    ]
+
+
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     mine, others = points(5, seed=6), points(50, seed=7)
     whole = measure.within(mine, others, 1.5, np.arange(5))
-    monkeypatch.setattr(measure, "_BLOCK", 16)
+    monkeypatch.setattr("al_plugin.math.neighbours._PAIRS", 16)
     for a, b in zip(whole, measure.within(mine, others, 1.5, np.arange(5)), strict=True):
         assert a.tolist() == b.tolist()
 

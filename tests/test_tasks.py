@@ -20,7 +20,7 @@ from al_plugin.errors import AlError, DataError
 from al_plugin.math import label_doubt, label_metrics, value_metrics
 from al_plugin.rounds.consensus import Agreed, Cast, agreed
 from al_plugin.rounds.evaluate import MEASURES
-from al_plugin.strategies import registry
+from al_plugin.strategies import recipes, registry
 
 TASKS = ("multilabel", "regression")
 
@@ -488,6 +488,13 @@ def test_an_evaluation_column_of_numbers_is_taken_as_it_is(tmp_path: Path, monke
     spoilt = pa.array([math.nan, *values.to_pylist()[1:]])
     store.write_table(path, table.set_column(table.schema.get_field_index("label"), "label", spoilt))
     assert stage("train") == 1
+
+
+def test_auto_asks_for_numbers_by_gsx_from_the_first_query_on() -> None:
+    """benchmarks/RESULTS.md: TypiClust from nothing is not above random on diabetes, GSx far above."""
+    assert {recipes.resolve("auto", {}, [labels], "regression").select for labels in (0, 19, 500)} == {"gsx"}
+    by_labels = [recipes.resolve("auto", {}, [9, fewest], "multilabel").select for fewest in (4, 5)]
+    assert by_labels == ["typiclust", "top"]
 
 
 @pytest.mark.dvc

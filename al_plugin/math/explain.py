@@ -1,6 +1,7 @@
 """Why a sample was chosen and what a batch adds: ranks, neighbours, near copies, coverage, a plane to draw on."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +10,8 @@ from al_plugin.axes import Floats, FloatsKD, FloatsN, FloatsND, Ints, IntsN
 from al_plugin.math.clustering import nearest_index
 from al_plugin.math.distance_bounds import squared_gaps
 from al_plugin.math.geometry import squared_distances
-from al_plugin.math.neighbours import nearest
+from al_plugin.math.neighbours import nearest, pairs_within
 
-# Numbers per block of distances.
-_BLOCK = 2**21
 # Points that a plane is laid through, and dimensions up to which their products are summed by dimension.
 _DRAWN = 2000
 _GRAM = 512
@@ -59,19 +58,12 @@ def near_copy_radius(few: FloatsND, points: FloatsND, *, neighbours: int = 10, s
 
 def within(points: FloatsND, others: FloatsKD, radius: float, own: IntsN) -> list[Ints]:
     """Positions of ``others`` at most ``radius`` from each point, nearest first, without its ``own`` (n,)."""
-    found: list[list[Ints]] = [[np.empty(0, dtype=np.int64)] for _ in points]
-    gaps: list[list[FloatsN]] = [[np.empty(0)] for _ in points]
-    step = max(1, _BLOCK // max(1, len(points)))
-    for start in range(0, len(others), step):
-        squared = squared_distances(points, others[start : start + step])
-        row, column = np.nonzero(squared <= radius**2)
-        for point in np.unique(row):
-            near = column[row == point]
-            found[point].append(start + near)
-            gaps[point].append(squared[point, near])
-    joined = [np.concatenate(parts) for parts in found]
-    order = [np.argsort(np.concatenate(parts), kind="stable") for parts in gaps]
-    return [near[by][near[by] != self] for near, by, self in zip(joined, order, own, strict=True)]
+    row, column, squared = pairs_within(points, others, radius)
+    order = np.lexsort((column, squared, row))
+    row, column = row[order], column[order]
+    ends = np.searchsorted(row, np.arange(len(points) + 1))
+    near = [column[begin:end] for begin, end in pairwise(ends.tolist())]
+    return [some[some != self] for some, self in zip(near, own, strict=True)]
 
 
 def to_nearest(points: FloatsND, centers: FloatsKD) -> FloatsN:

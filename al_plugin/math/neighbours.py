@@ -2,10 +2,13 @@
 
 import numpy as np
 
-from al_plugin.axes import Floats, FloatsKD, FloatsN, FloatsND, Ints
+from al_plugin.axes import Floats, FloatsKD, FloatsN, FloatsND, Ints, IntsN
+from al_plugin.math.distance_bounds import squared_gaps
 
 # Numbers per block of products, and per block of differences.
 _BLOCK = 2**19
+# Pairs per product, where all points meet a part of the others.
+_PAIRS = 2**22
 # Points per product at least: a product of single points reads all others for each.
 _FEWEST = 8
 # Others whose least distance stands for the group while the k nearest are looked for.
@@ -36,6 +39,35 @@ def nearest(points: FloatsND, others: FloatsKD, k: int) -> Ints:
         values[~np.isfinite(errors)] = 0.0  # all are candidates
         index[start : start + step] = _decided(block, others, values, errors, k)
     return index
+
+
+def pairs_within(points: FloatsND, others: FloatsKD, radius: float) -> tuple[IntsN, IntsN, FloatsN]:
+    """Pairs at most ``radius`` apart, (P,) each: positions in ``points`` and in ``others``, squared distances.
+
+    By others, then points. Decided by Σ_d (x_d - o_d)² in float64, which is computed where a float32 product
+    does not rule a pair out.
+    """
+    found: list[tuple[Ints, Ints, FloatsN]] = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+    center = others.mean(axis=0, dtype=np.float64) if len(others) else np.zeros(points.shape[1])
+    near, far = _moved(points, center)
+    step = max(1, _PAIRS // max(1, len(points)))
+    for start in range(0, len(others), step):
+        part = others[start : start + step]
+        coarse, lengths = _moved(part, center)
+        errors = _errors(far, float(lengths.max()), float(np.abs(center).max()), len(center))
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = near @ (np.float32(-2.0) * coarse.T)
+            values += (lengths**2).astype(np.float32)
+            bound = np.nextafter((radius**2 - far**2 + 2.0 * errors).astype(np.float32), np.float32(np.inf))
+        values[~np.isfinite(errors)], bound[~np.isfinite(errors)] = 0.0, np.inf  # all are candidates
+        maybe = np.flatnonzero((values <= bound[:, np.newaxis]).T)
+        for first in range(0, len(maybe), _BLOCK):
+            column, row = np.divmod(maybe[first : first + _BLOCK], len(points))
+            squared = squared_gaps(points[row], part[column])
+            close = squared <= radius**2
+            found.append((row[close], start + column[close], squared[close]))
+    row, column, squared = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return row, column, squared
 
 
 def _moved(points: FloatsND, center: Floats) -> tuple[Floats, FloatsN]:

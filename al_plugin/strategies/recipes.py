@@ -9,10 +9,6 @@ from al_plugin.strategies import registry
 
 # Fewer labels per class than this and no score of a model is trusted (methods.md, section 4).
 COLD_START_LABELS_PER_CLASS = 5
-# The same of a regression, which has no classes.
-COLD_START_VALUES = 20
-# Labels of each class from which on no rule says cold start.
-WARM_LABELS = max(COLD_START_LABELS_PER_CLASS, COLD_START_VALUES)
 # From here on a ranked list is redundant (Citovsky et al. 2021), and so it is where copies abound.
 LARGE_QUERY = 10_000
 REDUNDANT = 0.2
@@ -187,14 +183,14 @@ def _automatic(labels_per_class: Sequence[int], task: str) -> Triple:
 
 
 def _other_task(labels_per_class: Sequence[int], task: str) -> Triple:
-    """TypiClust on a cold start, then the most doubtful label, or GSx for numbers (benchmarks/RESULTS.md)."""
-    fewest = min(labels_per_class, default=0)
+    """GSx for numbers, with or without labels; TypiClust, then the most doubtful label (benchmarks/RESULTS.md)."""
     if task == "regression":
-        needed, warm, said = COLD_START_VALUES, "gsx", f"{fewest} labels"
-    else:
-        needed, warm, said = COLD_START_LABELS_PER_CLASS, "label_margin", f"every label {fewest} times or more"
-    cold = fewest < needed
-    return replace(ALL["typiclust" if cold else warm], reason=f"auto: {'cold start' if cold else warm}, {said}")
+        return replace(ALL["gsx"], reason="auto: far from what is labelled, which takes no model")
+    fewest = min(labels_per_class, default=0)
+    chosen, said = (
+        ("typiclust", "cold start") if fewest < COLD_START_LABELS_PER_CLASS else ("label_margin", "label_margin")
+    )
+    return replace(ALL[chosen], reason=f"auto: {said}, every label {fewest} times or more")
 
 
 def check_pairing(
