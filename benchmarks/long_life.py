@@ -1,7 +1,8 @@
 """How a campaign ages and how large it may be: 200 rounds, 1,000 label batches, a pool of a million.
 
-    python benchmarks/long_life.py [--part rounds,batches,million] [--rounds 200] [--pool 1000000]
-                                   [--recipes margin,badge] [--folder FOLDER] [--out benchmarks/results/long_life.json]
+    python benchmarks/long_life.py [--part rounds,batches,million,texts] [--rounds 200] [--pool 1000000]
+                                   [--texts 200000] [--recipes margin,badge] [--folder FOLDER]
+                                   [--out benchmarks/results/long_life.json]
 
 Every figure is of a process of its own: wall seconds, CPU seconds of it and its children, peak resident
 MiB. Between the measured rounds of part ``rounds`` the stages' functions run in this process and `dvc
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from al_plugin import commands, layout, ledger, store, template
 from al_plugin.data.answers import Answer, content_key
@@ -92,6 +94,33 @@ def stage(name: str) -> Told:
     return measured(sys.executable, f"pipelines/{STAGES[name]}.py")
 
 
+# Samples of some ids and a seed as a pool part, and their classes.
+Made = Callable[[list[str], int], tuple[pa.Table, np.ndarray]]
+
+
+def vectors(width: int, classes: int) -> Made:
+    def made(ids: list[str], seed: int) -> tuple[pa.Table, np.ndarray]:
+        features, labels = points(len(ids), width, classes, seed)
+        return sample_table(ids, features), labels
+
+    return made
+
+
+def texts(classes: int) -> Made:
+    """Twenty words each, the frequent ones often; two of them of the fifty that belong to the class."""
+    words = np.array([f"{first}{second}" for first in range(100) for second in "abcdefghij"])
+    often = 1 / np.arange(1, len(words) + 1)
+
+    def made(ids: list[str], seed: int) -> tuple[pa.Table, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        labels = rng.integers(classes, size=len(ids))
+        drawn = words[rng.choice(len(words), size=(len(ids), 20), p=often / often.sum())]
+        drawn[:, :2] = words[(50 * labels[:, None] + rng.integers(50, size=(len(ids), 2))) % len(words)]
+        return pa.table({"sample_id": ids, "text": [" ".join(row) for row in drawn.tolist()]}), labels
+
+    return made
+
+
 def points(rows: int, width: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Samples of overlapping round clouds of unequal size, and their classes."""
     rng = np.random.default_rng(seed)
@@ -103,8 +132,8 @@ def points(rows: int, width: int, classes: int, seed: int) -> tuple[np.ndarray, 
     return features, labels
 
 
-def start(root: Path, rows: int, evaluation: int, width: int, classes: int, changes: dict[str, str]) -> None:
-    """A committed campaign of such points in the current folder, with its oracle."""
+def start(root: Path, rows: int, evaluation: int, made: Made, classes: int, changes: dict[str, str]) -> None:
+    """A committed campaign of such samples in the current folder, with its oracle."""
     commands.git("init", "--quiet", cwd=root)
     commands.dvc("init", "--quiet", cwd=root)
     commands.dvc("config", "core.analytics", "false", cwd=root)
@@ -118,13 +147,13 @@ def start(root: Path, rows: int, evaluation: int, width: int, classes: int, chan
     answers = [b"sample_id,label\n"]
     for number, begin in enumerate(range(0, rows, PART)):
         size = min(PART, rows - begin)
-        features, labels = points(size, width, classes, 1 + number)
         ids = [f"s{begin + i:07d}" for i in range(size)]
-        store.write_table(root / layout.POOL / f"part-{number:05d}.parquet", sample_table(ids, features))
+        table, labels = made(ids, 1 + number)
+        store.write_table(root / layout.POOL / f"part-{number:05d}.parquet", table)
         answers += [f"{sample},{label}\n".encode() for sample, label in zip(ids, labels.tolist(), strict=True)]
-    features, labels = points(evaluation, width, classes, 10**6)
-    table = sample_table([f"e{i:06d}" for i in range(evaluation)], features, [str(c) for c in labels])
-    store.write_table(root / layout.EVAL / "part-00000.parquet", table)
+    table, labels = made([f"e{i:06d}" for i in range(evaluation)], 10**6)
+    labelled = table.append_column("label", [[str(c) for c in labels]])
+    store.write_table(root / layout.EVAL / "part-00000.parquet", labelled)
     store.write_bytes(root / layout.ORACLE, b"".join(answers))
     commands.dvc("add", "--quiet", layout.POOL, layout.EVAL, cwd=root)
     commit(root, "Start")
@@ -141,7 +170,7 @@ def size_of(*paths: str) -> float:
 
 def rounds(last: int) -> Told:
     """``last`` rounds of 5 answers each; what a round costs at the sampled ones, and what lies on the disk."""
-    start(Path(), 2_000, 500, 16, 4, {"  n: 50": "  n: 5", "  epochs: 30": "  epochs: 5"})
+    start(Path(), 2_000, 500, vectors(16, 4), 4, {"  n: 50": "  n: 5", "  epochs: 30": "  epochs: 5"})
     run_here(0)
     found, between = [], []
     for number in range(1, last + 1):
@@ -203,7 +232,7 @@ def batches(shapes: Sequence[tuple[int, int]] = ((10, 100), (1_000, 1))) -> list
     found = []
     for label_rounds, annotators in shapes:
         with inside(Path()):
-            start(Path(), 20_000, 500, 16, 4, {"  n: 50": "  n: 10", "  epochs: 30": "  epochs: 5"})
+            start(Path(), 20_000, 500, vectors(16, 4), 4, {"  n: 50": "  n: 10", "  epochs: 30": "  epochs: 5"})
             file_batches(label_rounds, annotators)
             commit(Path(), "Labels")
             row: Told = {"rounds": label_rounds, "annotators": annotators, "batches": label_rounds * annotators}
@@ -265,7 +294,7 @@ def million(rows: int, recipes: Sequence[str]) -> Told:
     """One round with a model over a pool of ``rows`` samples, scored and selected by each recipe in turn."""
     width, classes = 64, 20
     begun = time.perf_counter()
-    start(Path(), rows, 10_000, width, classes, {"  n: 50": "  n: 1000"})
+    start(Path(), rows, 10_000, vectors(width, classes), classes, {"  n: 50": "  n: 1000"})
     told: Told = {"pool": rows, "width": width, "classes": classes, "n": 1000}
     told["pool_mb"] = size_of(layout.POOL)
     print(f"   made in {time.perf_counter() - begun:.0f} s", flush=True)
@@ -293,6 +322,21 @@ def million(rows: int, recipes: Sequence[str]) -> Told:
     told["al status"], told["al verdict"] = kept(measured(*al("status"))), kept(measured(*al("verdict")))
     told["report_mb"] = size_of("reports/round_0001.html")
     told["al labels add"] = kept(measured(*al("labels", "add", "sheet.csv", "--annotator", "a")))
+    return told
+
+
+# Part texts
+
+
+def many_texts(rows: int) -> Told:
+    """One round over a pool of texts, by hashed n-grams of the default width and `auto`."""
+    start(Path(), rows, 2_000, texts(20), 20, {"  n: 50": "  n: 1000"})
+    told: Told = {"pool": rows, "pool_mb": size_of(layout.POOL)}
+    told["round 0"] = kept({name: stage(name) for name in STAGES})
+    told["round 0"]["al oracle"] = kept(measured(*al("oracle")))
+    commit(Path(), "Labels 1")
+    for name in STAGES:
+        told[name] = kept(stage(name))
     return told
 
 
@@ -341,6 +385,11 @@ def table(told: Told) -> str:
         lines += [line(name, cell(value)) for name, value in whole.items() if isinstance(value, dict) and "s" in value]
         for recipe, row in whole["recipes"].items():
             lines += [line(f"{recipe}: {name}", cell(row[name])) for name in ("score", "select")]
+    if "texts" in told:
+        lines += ["", f"{told['texts']['pool']:,} texts:", ""]
+        lines += head(["", "s (CPU s, peak MiB)"])
+        lines += [line(f"round 0, {name}", cell(value)) for name, value in told["texts"]["round 0"].items()]
+        lines += [line(name, cell(value)) for name, value in told["texts"].items() if name in STAGES]
     return "\n".join(lines)
 
 
@@ -375,6 +424,7 @@ def main() -> None:
     parser.add_argument("--part", default="batches,million,rounds")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--pool", type=int, default=1_000_000)
+    parser.add_argument("--texts", type=int, default=200_000)
     parser.add_argument("--recipes", default=",".join(RECIPES))
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where campaigns are built")
     parser.add_argument("--out", type=Path)
@@ -386,6 +436,7 @@ def main() -> None:
         "rounds": lambda: rounds(asked.rounds),
         "batches": batches,
         "million": lambda: million(asked.pool, asked.recipes.split(",")),
+        "texts": lambda: many_texts(asked.texts),
     }
     for name in asked.part.split(","):
         print(name, flush=True)

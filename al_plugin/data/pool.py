@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from al_plugin import targets
 from al_plugin.axes import Floats, Ints
 from al_plugin.data.arrow import column_of, number_column, string_column, strings
-from al_plugin.data.forms.form import Form, Part, Settings, encode, fit
+from al_plugin.data.forms.form import Form, Part, Settings, encode, encode_all, fit
 from al_plugin.errors import DataError
 from al_plugin.schemas import schema
 
@@ -75,8 +75,8 @@ def pool_of(parts: Mapping[str, Part], settings: Settings) -> Pool:
     form = fit(list(parts.values()), settings)
     joined = np.concatenate(ids)
     refuse_duplicates(joined, "the pool")
-    features = np.concatenate([encode(form, part) for part in parts.values()])
-    return Pool(joined, features, {name: part.table.num_rows for name, part in parts.items()}, form)
+    sizes = {name: part.table.num_rows for name, part in parts.items()}
+    return Pool(joined, encode_all(form, list(parts.values())), sizes, form)
 
 
 def column_of_ids(table: pa.Table, where: str) -> NDArray[np.object_]:

@@ -1,5 +1,6 @@
 """From pool parts of any kind to arrays: which kind a part is, fit on the pool, encode a part."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from al_plugin.data.forms.part import Form, Part, Settings
 from al_plugin.errors import DataError
 from al_plugin.schemas import refuse_newer, schema
 
-__all__ = ["Form", "Part", "Settings", "encode", "fit", "from_json", "kind_of", "to_json"]
+__all__ = ["Form", "Part", "Settings", "encode", "encode_all", "fit", "from_json", "kind_of", "to_json"]
 
 SCHEMA = schema("form")
 KINDS = ("vector", "text", "table", "image")
@@ -76,6 +77,18 @@ def encode(form: Form, part: Part) -> np.ndarray:
     if form.kind == "image":
         return image.encode(form, part)
     return table.encode(form, _features_only(part))
+
+
+def encode_all(form: Form, parts: Sequence[Part]) -> np.ndarray:
+    """The samples of all parts in order, as ``encode`` makes them; no more than one part is held twice."""
+    rows = [part.table.num_rows for part in parts]
+    kind = np.uint8 if form.kind == "image" else np.float32
+    out = np.empty((sum(rows), math.prod(form.shape)), dtype=kind)
+    end = 0
+    for part, many in zip(parts, rows, strict=True):
+        out[end : end + many] = encode(form, part)
+        end += many
+    return out
 
 
 def to_json(form: Form) -> dict[str, Any]:
