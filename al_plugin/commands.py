@@ -53,9 +53,13 @@ def require_dvc(cwd: str | Path = ".") -> None:
         raise CampaignError(f"{Path(cwd).resolve()} is not a DVC repository", change="run dvc init")
 
 
+# Without -P a dvc.py of the current folder would run in DVC's place, and `al ci check` is to run no code of a branch.
+_DVC = (sys.executable, "-P", "-m", "dvc")
+
+
 def dvc(*arguments: str, cwd: str | Path = ".") -> str:
     """Output of dvc, run with this Python; CampaignError with the first words of complaint if it fails."""
-    command = [sys.executable, "-m", "dvc", *arguments]
+    command = [*_DVC, *arguments]
     done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, check=False)
     if done.returncode:
         raise _dvc_failed(arguments[0], (done.stderr or done.stdout).decode(errors="replace").splitlines())
@@ -68,7 +72,7 @@ def dvc_aloud(*arguments: str, held: Sequence[int] = ()) -> None:
     DVC inherits the file descriptors ``held``, so that a lock on one outlives a killed caller.
     """
     sys.stdout.flush()
-    command = [sys.executable, "-m", "dvc", *arguments]
+    command = [*_DVC, *arguments]
     said: list[str] = []
     with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, pass_fds=held) as running:
         for line in running.stderr or ():

@@ -72,6 +72,8 @@ def _take_in(sheet: Sheet, params: Params, *, quarantine: bool) -> Intake:
     queries = ledger.queries_by_round(rounds)
     unfiled = _unfiled_query(queries)
     queries |= unfiled
+    if not queries:
+        raise LabelError("no query was handed out yet", change="run dvc repro, then al query export")
     new, lines = _without_known(sheet, rounds)
     known = len(sheet.answers) - len(new)
     if not new:
@@ -83,6 +85,10 @@ def _take_in(sheet: Sheet, params: Params, *, quarantine: bool) -> Intake:
     outcomes, refused = _judge(planned, routed, lines, rounds, queries, params)
     broken = [outcome for outcome in outcomes if outcome.severity != "critical" and not outcome.success]
     warnings = tuple(f"{outcome.rule}: {outcome.reason}; {outcome.remedy}" for outcome in broken)
+    whole = gate.of_the_whole(outcomes)
+    if whole and not quarantine:
+        raise LabelError(f"the batch as a whole breaks a rule ({whole[0]})", change="or file it with --quarantine")
+    warnings = (*whole, *warnings)
     if refused and not quarantine:
         return Intake((), known, sheet.blank, sheet.ignored_columns, refused, warnings)
     if {number for number, _ in routed} & set(unfiled):

@@ -71,7 +71,7 @@ def read_round(number: int, *, interrupted: bool = False) -> LabelRound:
     folder = Path(layout.LABELS, layout.round_folder(number))
     pull = _PULL_DVC if labels_in_dvc() else _PULL_GIT
     contents = {path.name: store.read_bytes(path, pull, most=TEXT) for path in _visible(folder)}
-    manifests = [_manifest(path) for path in _visible(Path(layout.MANIFESTS, layout.round_folder(number)))]
+    manifests = [manifest(path) for path in _visible(Path(layout.MANIFESTS, layout.round_folder(number)))]
     promised = {manifest["file"]: manifest["sha256"] for manifest in manifests}
     if interrupted:
         contents = {name: content for name, content in contents.items() if name in promised}
@@ -180,7 +180,8 @@ def withdraw_query() -> tuple[int, tuple[Path, ...]]:
 def release(query_ids: Iterable[str]) -> list[str]:
     """Let pending or skipped queries be asked again: their ids go into data/queries/released.txt."""
     have = released()
-    asked = {row.query_id for label_round in read_rounds() for row in label_round.query}
+    queries = (label_round.query for label_round in read_rounds())
+    asked = {row.query_id for rows in (*queries, _handed_out(round_count())) for row in rows}
     unknown = sorted(set(query_ids) - asked)
     if unknown:
         raise LabelError(f"{', '.join(unknown[:3])} was never asked", change="merged/asked.parquet lists what was")
@@ -198,13 +199,21 @@ def released() -> set[str]:
 
 
 def excluded(asked: pa.Table, labeled: Iterable[str], *, relabel: bool = False) -> set[str]:
-    """Sample ids that may not be asked: labelled (unless ``relabel``), or asked and not released."""
+    """Sample ids that may not be asked: labelled (unless ``relabel``), or asked here or elsewhere and not released."""
     free = released()
+    handed_out = {row.sample_id for row in _handed_out(round_count()) if row.query_id not in free}
+    elsewhere = handed_out - set(labeled)
     columns = (asked.column(name).to_pylist() for name in ("query_id", "sample_id", "status"))
     rows = [row for row in zip(*columns, strict=True) if row[0] not in free]
     if relabel:
-        return {sample for _, sample, status in rows if status != "labelled"}
-    return {*labeled, *(sample for _, sample, _ in rows)}
+        return {sample for _, sample, status in rows if status != "labelled"} | elsewhere
+    return {*labeled, *(sample for _, sample, _ in rows)} | elsewhere
+
+
+def _handed_out(last: int) -> tuple[QueryRow, ...]:
+    """Rows of the queries that were handed out for rounds up to ``last``, here or in a clone that was merged."""
+    paths = [path for number, found in _filed().items() if number <= last for path in found]
+    return _together((path, path.read_bytes()) for path in paths)
 
 
 def queries_by_round(rounds: Iterable[LabelRound]) -> dict[int, tuple[QueryRow, ...]]:
@@ -325,12 +334,15 @@ def _answers(path: Path, content: bytes) -> tuple[Answer, ...]:
     return answers
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    manifest = store.read_json(path, "restore it with git checkout")
-    if not isinstance(manifest.get("file"), str) or not isinstance(manifest.get("sha256"), str):
+def manifest(path: Path) -> dict[str, Any]:
+    """What a manifest promises, or LabelError."""
+    found = store.read_json(path, "restore it with git checkout")
+    if not isinstance(found.get("file"), str) or not isinstance(found.get("sha256"), str):
         raise LabelError(f"{path} is not a manifest", change="restore it with git checkout")
-    refuse_newer(manifest.get("content"), str(path.name))
-    return manifest
+    if path.stem != Path(found["file"]).stem:  # else a second one could promise other bytes of the same file
+        raise LabelError(f"{path} is the manifest of {found['file']!r}", change="restore it with git checkout")
+    refuse_newer(found.get("content"), str(path.name))
+    return found
 
 
 def _numbers(folder: str) -> list[int]:

@@ -288,6 +288,50 @@ def test_the_query_that_was_handed_out_stays(how: str, branch: Path, capsys: pyt
     assert ("was deleted" if how == "delete" else "not the one that was handed out") in errors
 
 
+def test_no_code_of_the_branch_runs_in_place_of_dvc(branch: Path, capsys: pytest.CaptureFixture) -> None:
+    """`python -m dvc` would take a dvc.py of the current folder."""
+    answer()
+    shutil.rmtree(layout.POOL)
+    Path("data/pool.dvc").write_text(f"outs:\n- md5: {'0' * 32}.dir\n  hash: md5\n  path: pool\n")
+    Path("dvc.py").write_text("from pathlib import Path\nPath('it-ran').touch()\n")
+    commit(branch, "A pool that is not here, and a dvc.py")
+    assert said_of(capsys)[0] == 1, "the pool cannot be pulled"
+    assert not Path("it-ran").exists()
+
+
+def test_a_second_manifest_cannot_promise_other_bytes(branch: Path, capsys: pytest.CaptureFixture) -> None:
+    path = first()
+    altered = path.read_bytes().replace(b",a,", b",b,", 1)
+    path.write_bytes(altered)
+    second = {"file": path.name, "sha256": digest(altered), "content": "answers/1"}
+    Path(layout.MANIFESTS, "round_0001", "zz.json").write_text(json.dumps(second))
+    commit(branch, "Another promise")
+    assert f"is the manifest of '{path.name}'" in said_of(capsys)[1]
+    assert al("verify") == 1
+
+
+def test_a_batch_is_judged_whatever_its_manifest_is_called(branch: Path, capsys: pytest.CaptureFixture) -> None:
+    answer(lambda s: "NO SUCH CLASS", "eve", "--quarantine")
+    manifest = Path(layout.MANIFESTS, "round_0002", f"{filed(2, 'b01--eve').stem}.json")
+    manifest.rename(manifest.with_name("a.json"))
+    commit(branch, "Unseen")
+    code, errors = said_of(capsys)
+    assert code == 1
+    assert "a.json is the manifest of" in errors
+
+
+def test_a_forged_query_is_not_excused_by_a_note(branch: Path, capsys: pytest.CaptureFixture) -> None:
+    """The digest of the true one, under another key of the manifest."""
+    (path,) = ledger.filed_queries(2)
+    answer()
+    query = filed(2, "query")
+    refile(query, b"".join(query.read_bytes().splitlines(keepends=True)[:-1]))
+    manifest = Path(layout.MANIFESTS, "round_0002", f"{query.stem}.json")
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"note": digest(path.read_bytes())}))
+    commit(branch, "Another query")
+    assert "not the one that was handed out" in said_of(capsys)[1]
+
+
 def test_withdrawing_a_query_is_in_order(branch: Path, capsys: pytest.CaptureFixture) -> None:
     assert al("query", "withdraw") == 0
     commit(branch, "Withdraw")

@@ -3,15 +3,21 @@
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import al, commit, filed, fill, manifest_of, stage, tree, truth, turn
+from conftest import ROOT, al, commit, filed, fill, manifest_of, stage, tree, truth, turn
 
 from al_plugin import commands, layout, ledger
-from al_plugin.data.answers import COLUMNS, digest, file_name, for_people, read_sheet, to_csv
+from al_plugin.data.answers import COLUMNS, Answer, content_key, digest, file_name, for_people, read_sheet, to_csv
+from al_plugin.data.expectations import read_suite, validate
+from al_plugin.data.label_round import AnswerFile, LabelRound
+from al_plugin.data.queries import QueryRow, query_ids, to_jsonl
 from al_plugin.errors import CampaignError, LabelError
+from al_plugin.rounds.merge import gate_columns, merge
+from al_plugin.strategies import registry
 
 
 def export(name: str = "out.csv", **options: str) -> Path:
@@ -281,6 +287,84 @@ def test_quarantine_files_the_batch_whole(first_round: Path) -> None:
     assert aside[0]["rules"] == ["label_allowed"]
     report = json.loads(Path(layout.VALIDATION).read_text())
     assert report["refused"] == 1
+
+
+def test_answers_without_any_query_are_refused(campaign: Path, capsys: pytest.CaptureFixture) -> None:
+    """Filed, even with --quarantine, they would be a round without a query, which nothing reads."""
+    Path("x.csv").write_text("query_id,sample_id,annotator,status,label\nr0001-abc,s-001,ann,,a\n")
+    assert al("labels", "add", "x.csv", "--quarantine") == 1
+    assert "no query was handed out yet" in capsys.readouterr().err
+    turn()
+    assert al("query", "export", "out.csv") == 0
+
+
+def test_a_critical_rule_on_the_whole_refuses_the_batch(first_round: Path, capsys: pytest.CaptureFixture) -> None:
+    suite = json.loads(Path(layout.SUITE).read_text())
+    for rule in suite["expectations"]:
+        if rule["meta"]["rule"] == "few_skipped":
+            rule["severity"] = "critical"
+    Path(layout.SUITE).write_text(json.dumps(suite))
+    rows = [row | {"status": "skipped"} for row in _rows(export())]
+    _write(Path("skipped.csv"), rows)
+    before = tree(first_round)
+    assert al("labels", "add", "skipped.csv", "--annotator", "ann") == 1
+    assert "breaks a rule (few_skipped" in capsys.readouterr().err
+    assert tree(first_round) == before
+    assert al("labels", "add", "skipped.csv", "--annotator", "ann", "--quarantine") == 0
+    assert "few_skipped" in capsys.readouterr().err
+    assert stage("merge_labels") == 0
+    assert json.loads(Path(layout.VALIDATION).read_text())["warnings"] == 1
+
+
+def merged(*answers: Answer) -> tuple[list[str], list[str]]:
+    """Labels and the quarantine's rules where each answer is a batch 1 of a clone of its own."""
+    asked = {answer.query_id: answer for answer in answers}
+    query = tuple(QueryRow(name, a.sample_id, 1, None, "query", 1, None, "") for name, a in asked.items())
+    batches = [(2 if answer.supersedes else 1, answer) for answer in answers]
+    files = tuple(AnswerFile(1, file_name(n, "ann", to_csv([answer])), (answer,)) for n, answer in batches)
+    rounds = [LabelRound(1, query, files)]
+    table = gate_columns(rounds, {"s1"}, ("a", "b"))
+    suite = read_suite(Path(ROOT, layout.SUITE).read_bytes(), layout.SUITE)
+    found = merge(rounds, table, validate(table, suite), ("a", "b"), registry.load("merge", "majority"), {})
+    rules = [rule for row in found.quarantine.to_pylist() for rule in row["rules"]]
+    return found.labeled.column("label").to_pylist(), sorted(rules)
+
+
+@pytest.mark.parametrize("note", ["", "1", "2", "3"])
+def test_no_hash_decides_between_labels_of_one_annotator(note: str) -> None:
+    """Two clones disagree: neither answer is later, whether a refused correction hides it or two queries part them."""
+    one, other = (Answer("r0001-q", "s1", "ann", "labelled", label) for label in "ab")
+    assert merged(replace(one, note=note), other) == ([], ["answered_once"] * 2)
+    typo = Answer("r0001-q", "s1", "ann", "labelled", "B", "b01--ann")
+    assert merged(replace(one, note=note), other, typo) == ([], ["answered_once", "answered_once", "label_allowed"])
+    assert merged(replace(one, note=note), replace(other, query_id="r0001-p")) == ([], ["answered_once"] * 2)
+    assert merged(replace(one, note=note), replace(one, query_id="r0001-p")) == (["a"], [])
+
+
+def test_what_another_clone_was_asked_is_not_asked_again(first_round: Path) -> None:
+    """Its query for a round that is answered here came with a merge, unanswered."""
+    answer_first_round()
+    turn()
+    mine = {row.sample_id for row in ledger.round_query(1)}
+    samples = [f"s-{i:03d}" for i in range(90) if f"s-{i:03d}" not in mine][:70]
+    rows = [QueryRow(q, s, 1, None, "query", 1, None, "") for q, s in zip(query_ids(1, samples), samples, strict=True)]
+    content = to_jsonl(rows)
+    Path(layout.filed_query(1, content_key(content))).write_bytes(content)
+    assert stage("select_query") == 0
+    asked = {json.loads(line)["sample_id"] for line in Path(layout.QUERY).read_text().splitlines()}
+    assert len(asked) == 8
+    assert not asked & {*mine, *samples}
+    assert al("query", "release", rows[0].query_id) == 0
+    assert stage("select_query") == 0
+    assert rows[0].sample_id in Path(layout.QUERY).read_text()
+
+
+@pytest.mark.parametrize("status", ["", "labelled"])
+def test_a_stray_blank_is_no_answer(status: str) -> None:
+    """Under multilabel it would be the answer "none of the labels"."""
+    sheet = read_sheet(f"query_id,sample_id,annotator,status,label\nr0001-q,s1,ann,{status},   \n".encode(), "x")
+    assert [answer.label for answer in sheet.answers] == ([""] if status else [])
+    assert sheet.blank == (0 if status else 1)
 
 
 def test_two_annotators_majority_and_disputes(first_round: Path) -> None:

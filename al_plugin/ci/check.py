@@ -112,15 +112,13 @@ def _judged(
         )
         for at, refusal in refusals.items()
     )
-    # Critical rules on the whole table, such as a row count, have no row to show.
-    whole = [o for o in outcomes if o.severity == "critical" and not o.success and not o.rows]
     counts = Counter(table["label"][at] for at in range(len(table["row"])) if _labelled(table, at, refusals))
     return Checked(
         base,
         tuple(_batches(new, table, refusals)),
         dict(sorted(counts.items())),
         _mean(table["agrees"]),
-        (*problems, *(f"{o.rule}: {o.reason}; {o.remedy}" for o in whole)),
+        (*problems, *gate.of_the_whole(outcomes)),
         rows,
         tuple(f"{o.rule}: {o.reason}; {o.remedy}" for o in outcomes if o.severity != "critical" and not o.success),
         tuple(notes),

@@ -180,6 +180,8 @@ def _answer(cells: dict[str, str], annotator: str) -> Answer | None:
         known[name] = known[name].strip()
     for name in ("query_id", "sample_id", "annotator", "note"):
         known[name] = _FORMULA_MARK.sub("", known[name])
+    if not known["label"].strip():
+        known["label"] = ""  # a stray blank is no answer, least of all "none of the labels"
     answer = Answer(**known)
     if not answer.status and not answer.label:
         return None

@@ -134,6 +134,12 @@ def refusals(results: Sequence[Outcome]) -> list[Refusal]:
     ]
 
 
+def of_the_whole(results: Sequence[Outcome]) -> tuple[str, ...]:
+    """A line for each critical rule on the whole table that failed, such as a mean: it has no row to set aside."""
+    failed = (one for one in results if one.severity == "critical" and not one.success and not one.rows)
+    return tuple(f"{one.rule}: {one.reason}; {one.remedy}" for one in failed)
+
+
 def report(table: Mapping[str, Sequence[Any]], results: Sequence[Outcome]) -> dict[str, Any]:
     """The validation report: no times, no paths, the same bytes for the same answers."""
     files, rows = table.get("file", ()), table.get("row", ())
@@ -142,7 +148,8 @@ def report(table: Mapping[str, Sequence[Any]], results: Sequence[Outcome]) -> di
         "schema": schema("validation"),
         "answers": len(rows),
         "refused": len(refused),
-        "warnings": sum(1 for r in results if r.severity != "critical" and not r.success),
+        # A critical rule that names no row can set none aside: what is left is to warn.
+        "warnings": sum(1 for r in results if not r.success and (r.severity != "critical" or not r.rows)),
         "rules": [
             {
                 "rule": result.rule,

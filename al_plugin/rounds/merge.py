@@ -60,6 +60,14 @@ QUARANTINE = pa.schema(
 )
 
 
+# Rule, reason and remedy of votes that two clones filed at once.
+_TORN = (
+    ("answered_once",),
+    ("the annotator gave this sample different labels, and none of them is later",),
+    ("file a correction that supersedes one of them",),
+)
+
+
 @dataclass(frozen=True)
 class Vote:
     """A standing labelled answer and where it stands."""
@@ -103,8 +111,8 @@ def merge(
     that broke a critical rule go to the quarantine. A sample whose top classes tie is disputed: it
     gets no label and stays asked. What consensus is under another ``task``: see ``consensus.agreed``.
     """
-    refused, asking = gate.refusals(outcomes), targets.of(task, classes)
-    votes, skipped = _standing(rounds, {refusal.position for refusal in refused}, asking)
+    asking = targets.of(task, classes)
+    refused, votes, skipped = _standing(rounds, gate.refusals(outcomes), asking)
     samples = sorted({vote.answer.sample_id for vote in votes})
     labeled = _labeled(votes, samples, agreed(_cast(votes, samples), strategy, knobs, asking), task)
     asked = _asked(rounds, set(labeled.column("sample_id").to_pylist()), set(samples), skipped)
@@ -136,29 +144,33 @@ def merge(
 
 
 def _standing(
-    rounds: Sequence[LabelRound], refused: Collection[int], asking: targets.Targets
-) -> tuple[list[Vote], set[str]]:
-    """Votes that count, sorted, and the samples that someone skipped."""
+    rounds: Sequence[LabelRound], refused: Sequence[gate.Refusal], asking: targets.Targets
+) -> tuple[list[gate.Refusal], list[Vote], set[str]]:
+    """All refusals, the votes that count, sorted, and the samples that someone skipped."""
     files = gate.answered_files(rounds)
-    position = 0
-    accepted: list[Vote] = []
-    for file in files:
-        for answer in file.answers:
-            if position not in refused:
-                accepted.append(Vote(answer, file))
-            position += 1
+    bad, flat = {one.position for one in refused}, [Vote(answer, file) for file in files for answer in file.answers]
+    accepted = {position: vote for position, vote in enumerate(flat) if position not in bad}
     # A refused correction replaces nothing, unless it was itself replaced by one that stands: then the
     # annotator has moved on from what it corrected, too.
-    replaced = gate.superseded_by([(vote.file, vote.answer) for vote in accepted], files)
-    standing = [vote for vote in accepted if vote.file.key(vote.answer) not in replaced]
+    replaced = gate.superseded_by([(vote.file, vote.answer) for vote in accepted.values()], files)
+    standing = {at: vote for at, vote in accepted.items() if vote.file.key(vote.answer) not in replaced}
     # Asked again in a later round, an annotator still has one vote: the latest.
-    latest: dict[tuple[str, str], Vote] = {}
-    for vote in sorted(standing, key=_time):
+    latest: dict[tuple[str, str], dict[int, Vote]] = {}
+    for at, vote in sorted(standing.items(), key=lambda item: _time(item[1])):
         if gate.is_vote(vote.answer, asking):
-            latest[(vote.answer.sample_id, vote.answer.annotator)] = vote
-    votes = list(latest.values())
+            who = vote.answer.sample_id, vote.answer.annotator
+            as_late = {i: one for i, one in latest.get(who, {}).items() if _time(one) == _time(vote)}
+            latest[who] = {**as_late, at: vote}
+    votes, torn = [], []
+    for tied in latest.values():
+        said = {(vote.answer.status, vote.answer.label) for vote in tied.values()}
+        if len(said) == 1:
+            votes.append(min(tied.values(), key=lambda vote: vote.file.name))
+        else:  # neither is later, so that the name of a file would decide
+            torn += [gate.Refusal(at, *_TORN) for at in tied]
     votes.sort(key=lambda v: (v.answer.sample_id, *_time(v), v.answer.annotator))
-    return votes, {vote.answer.sample_id for vote in standing if not gate.is_vote(vote.answer, asking)}
+    skipped = {vote.answer.sample_id for vote in standing.values() if not gate.is_vote(vote.answer, asking)}
+    return sorted([*refused, *torn], key=lambda one: one.position), votes, skipped
 
 
 def _time(vote: Vote) -> tuple[int, int, str]:
