@@ -1,8 +1,8 @@
 """How a campaign ages and how large it may be: 200 rounds, 1,000 label batches, a pool of a million.
 
     python benchmarks/long_life.py [--part rounds,batches,million,texts] [--rounds 200] [--pool 1000000]
-                                   [--texts 200000] [--recipes margin,badge] [--folder FOLDER]
-                                   [--out benchmarks/results/long_life.json]
+                                   [--texts 1000000] [--text-features 512] [--recipes margin,badge]
+                                   [--folder FOLDER] [--out benchmarks/results/long_life.json]
 
 Every figure is of a process of its own: wall seconds, CPU seconds of it and its children, peak resident
 MiB. Between the measured rounds of part ``rounds`` the stages' functions run in this process and `dvc
@@ -328,10 +328,11 @@ def million(rows: int, recipes: Sequence[str]) -> Told:
 # Part texts
 
 
-def many_texts(rows: int) -> Told:
-    """One round over a pool of texts, by hashed n-grams of the default width and `auto`."""
-    start(Path(), rows, 2_000, texts(20), 20, {"  n: 50": "  n: 1000"})
-    told: Told = {"pool": rows, "pool_mb": size_of(layout.POOL)}
+def many_texts(rows: int, width: int) -> Told:
+    """One round over a pool of texts, by hashed n-grams and `auto`."""
+    changes = {"  n: 50": "  n: 1000", "  text_features: 4096": f"  text_features: {width}"}
+    start(Path(), rows, 2_000, texts(20), 20, changes)
+    told: Told = {"pool": rows, "width": width, "pool_mb": size_of(layout.POOL)}
     told["round 0"] = kept({name: stage(name) for name in STAGES})
     told["round 0"]["al oracle"] = kept(measured(*al("oracle")))
     commit(Path(), "Labels 1")
@@ -386,7 +387,7 @@ def table(told: Told) -> str:
         for recipe, row in whole["recipes"].items():
             lines += [line(f"{recipe}: {name}", cell(row[name])) for name in ("score", "select")]
     if "texts" in told:
-        lines += ["", f"{told['texts']['pool']:,} texts:", ""]
+        lines += ["", f"{told['texts']['pool']:,} texts as {told['texts']['width']} numbers:", ""]
         lines += head(["", "s (CPU s, peak MiB)"])
         lines += [line(f"round 0, {name}", cell(value)) for name, value in told["texts"]["round 0"].items()]
         lines += [line(name, cell(value)) for name, value in told["texts"].items() if name in STAGES]
@@ -424,7 +425,8 @@ def main() -> None:
     parser.add_argument("--part", default="batches,million,rounds")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--pool", type=int, default=1_000_000)
-    parser.add_argument("--texts", type=int, default=200_000)
+    parser.add_argument("--texts", type=int, default=1_000_000)
+    parser.add_argument("--text-features", type=int, default=512)
     parser.add_argument("--recipes", default=",".join(RECIPES))
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where campaigns are built")
     parser.add_argument("--out", type=Path)
@@ -436,7 +438,7 @@ def main() -> None:
         "rounds": lambda: rounds(asked.rounds),
         "batches": batches,
         "million": lambda: million(asked.pool, asked.recipes.split(",")),
-        "texts": lambda: many_texts(asked.texts),
+        "texts": lambda: many_texts(asked.texts, asked.text_features),
     }
     for name in asked.part.split(","):
         print(name, flush=True)

@@ -1,8 +1,13 @@
 """Mean and deviation of features, one by one or in groups, and features in units of them."""
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 
 from al_plugin.axes import Floats
+
+_BLOCK = 2**24
 
 
 def moments(features: np.ndarray, groups: int) -> tuple[Floats, Floats]:
@@ -11,17 +16,31 @@ def moments(features: np.ndarray, groups: int) -> tuple[Floats, Floats]:
     ``groups`` divides the width into runs of neighbours: the width itself for every feature alone, 1
     for all together, the channels of an image that lies channel after channel.
     """
-    width = features.shape[1]
-    if groups == width:
-        wide = features.astype(np.float64)
-        return wide.mean(axis=0), wide.std(axis=0)
-    grouped = features.reshape(len(features), groups, -1)
-    means, deviations = np.empty(groups), np.empty(groups)
-    for group in range(groups):
-        # One group at a time: the float64 copy of all of them may not fit.
-        values = grouped[:, group].astype(np.float64)
-        means[group], deviations[group] = values.mean(), values.std()
+    width, count = features.shape[1], len(features) * (features.shape[1] // groups)
+
+    def sums(values: Callable[[slice], Floats]) -> Floats:
+        """Of each group over all rows."""
+        total = np.zeros(groups)
+        for rows in _blocks(len(features), width):
+            block = values(rows)
+            # A group in one piece, so that it is summed as a whole.
+            parts = (np.ascontiguousarray(block[:, group]).sum() for group in range(groups))
+            total += block[:, :, 0].sum(axis=0) if groups == width else np.fromiter(parts, np.float64, groups)
+        return total
+
+    def grouped(rows: slice) -> Floats:
+        wide: Floats = features[rows].astype(np.float64)
+        return wide.reshape(len(wide), groups, -1)
+
+    means = sums(grouped) / count
+    deviations = np.sqrt(sums(lambda rows: (grouped(rows) - means[:, np.newaxis]) ** 2) / count)
     return np.repeat(means, width // groups), np.repeat(deviations, width // groups)
+
+
+def _blocks(rows: int, width: int) -> Iterator[slice]:
+    """Rows of a few million numbers: float64 copies of them all may not fit."""
+    step = max(1, _BLOCK // width)
+    yield from (slice(start, start + step) for start in range(0, rows, step))
 
 
 def scale_of(deviation: Floats) -> Floats:
@@ -30,8 +49,13 @@ def scale_of(deviation: Floats) -> Floats:
     return scale
 
 
-def standardised(features: np.ndarray, mean: Floats, scale: Floats) -> Floats:
-    """Features (N, width) less ``mean``, in units of ``scale``, float64."""
-    wide: Floats = features - mean.astype(np.float64)
-    wide /= scale
-    return wide
+def standardised(
+    features: np.ndarray, mean: Floats, scale: Floats, dtype: type[np.floating[Any]] = np.float64
+) -> Floats:
+    """Features (N, width) less ``mean``, in units of ``scale``, computed in float64 and kept as ``dtype``."""
+    out: Floats = np.empty(features.shape, dtype=dtype)
+    for rows in _blocks(*features.shape):
+        wide = features[rows] - mean.astype(np.float64)
+        wide /= scale
+        out[rows] = wide
+    return out

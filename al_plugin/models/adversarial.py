@@ -93,7 +93,7 @@ def standardising(pool: Floats, groups: int = 0) -> Standard:
     """Centre and scale rows by the pool's ``moments``; a constant feature keeps scale 1."""
     mean, deviation = moments(pool, groups or pool.shape[1])
     scale = scale_of(deviation)
-    return lambda rows: torch.from_numpy(standardised(rows, mean, scale).astype(np.float32))
+    return lambda rows: torch.from_numpy(standardised(rows, mean, scale, np.float32))
 
 
 def judged(logits: Callable[[Floats], Tensor], inputs: Floats) -> Floats:

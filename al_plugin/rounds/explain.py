@@ -155,7 +155,7 @@ def _affordable(pool: Pool, model: Model, stored: Stored) -> bool:
 
 def _standardised(pool: Pool, rows: Ints) -> Floats:
     mean, deviation = moments(pool.features, pool.groups)
-    return standardised(pool.features[rows], mean, scale_of(deviation)).astype(np.float32)
+    return standardised(pool.features[rows], mean, scale_of(deviation), np.float32)
 
 
 def _neighbours(

@@ -63,7 +63,7 @@ def provide(wanted: set[str], model: Model, inputs: Inputs, sampling: Sampling) 
     posterior = None
     if "frozen_embeddings" in wanted:
         mean, deviation = moments(pool.features, pool.groups)
-        found["frozen_embeddings"] = standardised(pool.features, mean, scale_of(deviation)).astype(np.float32)
+        found["frozen_embeddings"] = standardised(pool.features, mean, scale_of(deviation), np.float32)
     if "sample_keys" in wanted:
         found["sample_keys"] = sample_keys(pool, sampling.seed, round_number, "scores")
     if "annotations" in wanted and inputs.annotations is not None:

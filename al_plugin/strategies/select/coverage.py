@@ -67,7 +67,7 @@ def typiclust(
     uniform draw, and the other candidates join the nearest.
     """
     n_labeled, n_candidates = len(labeled_frozen_embeddings), len(frozen_embeddings)
-    points = np.concatenate([frozen_embeddings, labeled_frozen_embeddings]).astype(np.float64)
+    points = np.concatenate([frozen_embeddings, labeled_frozen_embeddings], dtype=np.float64)
     k = min(n_labeled + n, clusters, len(points))
     assigned = _clustered(points, n_candidates, k, rng)
     turns = _turns(assigned, n_candidates, k, smallest, n)
