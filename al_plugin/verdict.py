@@ -174,7 +174,7 @@ class _Seen:
 
 def _seen(past: PastRound, before: PastRound | None, query: Sequence[QueryRow], classes: Sequence[str]) -> _Seen:
     """The same, from .al/cache where these very contents were read before."""
-    paths = (layout.SCORES, layout.LABELED, layout.ASKED)
+    paths = (layout.SCORES, layout.LABELED, layout.ASKED, layout.EVAL_COPIES)
     contents = [past.outputs().get(path) for path in paths]
     contents.append(before.outputs().get(layout.SCORES) if before else None)
     select = past.lock["stages"]["select"].get("params", {})

@@ -11,6 +11,7 @@ from al_plugin import campaign, history, layout, store
 from al_plugin.axes import Floats, Ints
 from al_plugin.data.arrow import numbers
 from al_plugin.data.queries import QueryRow
+from al_plugin.foreign import parsed
 from al_plugin.history import PastRound
 from al_plugin.math import lure, ridge, stopping
 from al_plugin.rounds.select import strategy_of
@@ -142,7 +143,7 @@ def _draw(
     beta = _beta(past, name)
     if lure.log_weights(name, scores[:1], beta) is None:
         return {}
-    candidates = np.flatnonzero(free & _not_pending(past, now) & ~np.isneginf(scores))
+    candidates = np.flatnonzero(free & _not_pending(past, now) & _not_of_evaluation(past, now) & ~np.isneginf(scores))
     told = re.search(r" of (\d+) candidates; ", chosen[0].reason)
     why_not = {
         "under select.budget a row's chance depends on what others cost": told_budget is not None,
@@ -172,6 +173,12 @@ def _not_pending(past: PastRound, now: pa.Table) -> np.ndarray:
     """Which pool samples were not asked and unanswered, (N,)."""
     asked = columns(history.read_output(past, layout.ASKED), ("sample_id",))
     return _outside(now.column("sample_id").combine_chunks(), set(asked[0]) if asked else set())
+
+
+def _not_of_evaluation(past: PastRound, now: pa.Table) -> np.ndarray:
+    """Which pool samples the evaluation set does not hold too, (N,): the others are never asked."""
+    found = parsed(history.read_output(past, layout.EVAL_COPIES) or b"{}")
+    return _outside(now.column("sample_id").combine_chunks(), set(found.get("sample_ids", ())))
 
 
 def _beta(past: PastRound, strategy: str) -> float:

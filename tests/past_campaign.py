@@ -19,7 +19,7 @@ from al_plugin.data.queries import QueryRow, query_ids, to_jsonl
 
 @dataclass(frozen=True)
 class Past:
-    """What a simulated campaign is like; ``accuracy`` of the model of each round from 1 on."""
+    """What a simulated campaign is like; the first ``of_evaluation`` samples are never asked."""
 
     rounds: int = 6
     pool: int = 300
@@ -28,6 +28,7 @@ class Past:
     strategy: str = "top"
     evaluation: int = 200
     cost: bool = False
+    of_evaluation: int = 0
     committed: bool = True
 
 
@@ -65,6 +66,7 @@ def build(root: Path, past: Past) -> None:
             layout.ASKED: _parquet(sample_id=[row.sample_id for row in asked]),
             layout.TRAIN_METRICS: json.dumps({"labels": len(labeled), "eval": {"accuracy": metric}}).encode(),
             layout.QUERY: to_jsonl(query),
+            layout.EVAL_COPIES: json.dumps({"sample_ids": ids[: past.of_evaluation]}).encode(),
         }
         write_lock(root, tables, scores, past)
         if past.committed:
@@ -115,7 +117,7 @@ def _ask(
             "confidence": pa.array(confidence) if known else pa.nulls(len(ids), pa.float32()),
         }
     )
-    candidates = rng.permutation([i for i in range(len(ids)) if i not in labeled])
+    candidates = rng.permutation([i for i in range(past.of_evaluation, len(ids)) if i not in labeled])
     drawn, rest = candidates[: past.random], candidates[past.random :]
     keys = scores[rest] if past.strategy == "top" else 2.0 * scores[rest] + rng.gumbel(size=len(rest))
     chosen = rest[np.argsort(-keys)[: past.n - past.random]]

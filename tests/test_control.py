@@ -211,3 +211,11 @@ def test_the_weights_are_those_the_strategy_draws_by(name: str, monkeypatch: pyt
     assert (np.isfinite(ours) == finite).all()
     assert np.ptp(handed[0][finite] - ours[finite]) < 1e-12
     assert lure.log_weights("top", scores, 1.0) is None
+
+
+def test_lure_refuses_what_no_mean_can_be() -> None:
+    """One draw of a weight far above the others: the mean of losses of at most 1 came out as 63."""
+    chances = [1e-4, *(1 / (50 - m) for m in range(1, 12))]
+    found = lure.lure(np.ones(12), chances, 50)
+    assert isinstance(found, Refused)
+    assert "too uneven" in found.refused

@@ -190,3 +190,14 @@ def test_an_ample_budget_with_equal_costs_changes_nothing(priced: dict[str, floa
     set_select("budget: null", "budget: 1000")
     assert stage("select_query") == 0
     assert query() == before
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e-5, 1.0, 1e9])
+def test_money_in_any_unit_is_never_overspent(scale: float) -> None:
+    """The solver's tolerance is an absolute one: of eight at 1e-7 each, 3e-7 pay three."""
+    assert len(costs.knapsack(np.arange(1.0, 9.0), np.full(8, scale), 3 * scale, 8)) == 3
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        values, prices = rng.random(30), scale * (0.1 + rng.random(30))
+        money = 5 * float(prices.mean())
+        assert prices[costs.knapsack(values, prices, money, 30)].sum() <= money * (1 + 1e-6)

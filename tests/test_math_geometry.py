@@ -301,3 +301,14 @@ def test_more_picks_than_points(size):
     """An error, not a search without end."""
     with pytest.raises(ValueError, match=f"asked for 4 picks of {size}"):
         farthest_first(np.ones((size, 2)), np.ones((1, 2)), 4)
+
+
+def test_nearest_pair_by_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies aside, and whatever the block."""
+    points = np.random.default_rng(0).normal(size=(40, 3))
+    points = np.concatenate([points, points[:5]])
+    expected = min(np.linalg.norm(a - b) for a, b in combinations(points[:40], 2))
+    assert geometry.nearest_pair(points) == pytest.approx(expected)
+    monkeypatch.setattr(geometry, "_PAIRS", 100)
+    assert geometry.nearest_pair(points) == pytest.approx(expected)
+    assert geometry.nearest_pair(points[:1]) == 0.0

@@ -490,6 +490,13 @@ def test_an_evaluation_column_of_numbers_is_taken_as_it_is(tmp_path: Path, monke
     assert stage("train") == 1
 
 
+def test_disagreement_keeps_its_digits_near_one_as_near_zero() -> None:
+    log_odds = np.array([[[30.0]], [[34.0]]])
+    found = [label_doubt.mutual_information(sign * log_odds)[0] for sign in (1, -1)]
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
+    assert found[0] > 0
+
+
 def test_auto_asks_for_numbers_by_gsx_from_the_first_query_on() -> None:
     """benchmarks/RESULTS.md: TypiClust from nothing is not above random on diabetes, GSx far above."""
     assert {recipes.resolve("auto", {}, [labels], "regression").select for labels in (0, 19, 500)} == {"gsx"}

@@ -275,6 +275,11 @@ def test_a_stochastic_strategy_gives_lures_estimate(campaign: Path) -> None:
     assert found.rounds[1].risk is not None
 
 
+def test_lure_knows_which_samples_the_evaluation_set_holds_too(campaign: Path) -> None:
+    build(campaign, Past(rounds=4, n=60, random=6, strategy="softmax", pool=600, of_evaluation=5))
+    assert isinstance(verdict(params()).risk, Estimate)
+
+
 def test_lure_is_refused_where_the_candidates_cannot_be_rebuilt(campaign: Path) -> None:
     build(campaign, Past(rounds=2, strategy="softmax"))
     path = Path(layout.LABELS, layout.round_folder(2), "query.jsonl")

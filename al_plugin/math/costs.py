@@ -39,8 +39,9 @@ def knapsack(values: FloatsN, costs: FloatsN, money: float, most: int) -> Ints:
     affordable = np.flatnonzero((costs <= money * (1.0 + _ROUNDING)) & (values > 0))
     if not len(affordable) or most == 0:
         return np.empty(0, dtype=np.int64)
-    worth, price = values[affordable] / values[affordable].max(), costs[affordable]
-    taken = affordable[_packed(worth, price, money * (1.0 + _ROUNDING), most)]
+    # In units of the money, since the solver's tolerance is an absolute one.
+    worth, price = values[affordable] / values[affordable].max(), costs[affordable] / money
+    taken = affordable[_packed(worth, price, 1.0 + _ROUNDING, most)]
     picks: Ints = taken[np.argsort(-values[taken], kind="stable")]
     return picks
 

@@ -7,6 +7,8 @@ from al_plugin.math.distance_bounds import frame, lower_to, relative_error, squa
 from al_plugin.math.farthest import Farthest
 
 _BLOCK = 4096
+# Distances at a time, where all points meet all.
+_PAIRS = 2**22
 
 
 def squared_norms(points: FloatsND) -> FloatsN:
@@ -60,12 +62,12 @@ def nearest_bound(points: FloatsND, centers: FloatsKD, nearest: FloatsN | None =
 def nearest_pair(points: FloatsND) -> float:
     """Least distance between two points that differ; 0 where there are no such two."""
     best = np.inf
-    for start in range(0, len(points), _BLOCK):
-        squared = squared_distances(points[start : start + _BLOCK], points)
-        # Cancellation leaves about 1e-16 of the norms where two points are the same.
-        best = min(
-            best, float(squared[squared > 1e-12 * float(squared_norms(points).max(initial=0.0))].min(initial=np.inf))
-        )
+    # Cancellation leaves about 1e-16 of the norms where two points are the same.
+    same = 1e-12 * float(squared_norms(points).max(initial=0.0))
+    step = max(1, _PAIRS // max(1, len(points)))
+    for start in range(0, len(points), step):
+        squared = squared_distances(points[start : start + step], points)
+        best = min(best, float(squared[squared > same].min(initial=np.inf)))
     return float(np.sqrt(best)) if np.isfinite(best) else 0.0
 
 

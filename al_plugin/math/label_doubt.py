@@ -45,12 +45,12 @@ def negative_margin(log_odds: FloatsNC) -> FloatsN:
 
 def mutual_information(mc_log_odds: FloatsTNC) -> FloatsN:
     """(1/C) Σ_c [H(p̄_c) - (1/T) Σ_t H(p_tc)], (N,), range [0, log 2]; rounding below 0 is cut off."""
-    total, within = np.zeros(mc_log_odds.shape[1:]), np.zeros(mc_log_odds.shape[1:])
+    mean, rest, within = (np.zeros(mc_log_odds.shape[1:]) for _ in range(3))
     for sample in mc_log_odds:
         within += binary_entropy(sample)
-        total += 1.0 / (1.0 + np.exp(-np.clip(sample.astype(np.float64), -700, 700)))
-    mean = total / len(mc_log_odds)
-    rest = 1.0 - mean
+        odds = np.clip(sample.astype(np.float64), -700, 700)
+        mean += 1.0 / (1.0 + np.exp(-odds)) / len(mc_log_odds)
+        rest += 1.0 / (1.0 + np.exp(odds)) / len(mc_log_odds)  # 1 - mean would lose its digits near 1
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(mean > 0, mean * np.log(mean), 0.0) + np.where(rest > 0, rest * np.log(rest), 0.0)
     found: FloatsN = np.maximum(-terms - within / len(mc_log_odds), 0.0).mean(axis=1)

@@ -40,6 +40,8 @@ def lure(losses: FloatsN, probabilities: Sequence[float] | FloatsN, population: 
     what was drawn before, with c_m = N (N-M) / (M (N-m) (N-m+1)); its variance is Σ c_m² (A_m - estimate)².
     The interval is Wilson's at the size of an even draw of that variance, but no larger than Kish's
     (Σv)² / Σv²: where every loss is the same the sample says nothing of its spread. Exact where all are drawn.
+    Refused where the weights v come down to fewer than two even draws: one outweighs all others. Unbiased, so that
+    a value may lie a little above 1.
     """
     drawn = len(losses)
     q = np.asarray(probabilities, dtype=np.float64)
@@ -47,17 +49,19 @@ def lure(losses: FloatsN, probabilities: Sequence[float] | FloatsN, population: 
         return Refused(f"{drawn} of the {FEWEST} draws that an interval needs")
     if not (q > 0).all():
         return Refused("some drawn sample had no chance of being drawn")
-    value = float((lure_weights(q, population) * losses).mean())
+    weights = lure_weights(q, population)
+    value, kish = float((weights * losses).mean()), float(weights.sum() ** 2 / (weights**2).sum())
     if drawn == population:
         return Estimate(value, value, value)
+    if kish < 2.0:
+        return Refused(f"the {drawn} draws are too uneven: they weigh no more than {kish:.1f} even ones")
     m = np.arange(1, drawn + 1, dtype=np.float64)
     share = population * (population - drawn) / (drawn * (population - m) * (population - m + 1.0))
     before = np.concatenate([[0.0], np.cumsum(losses)[:-1]])
     terms = losses / (population * q) + before / population
     variance = float((share**2 * (terms - value) ** 2).sum()) * drawn / (drawn - 1)
     p = min(max(value, 0.0), 1.0)
-    weights = lure_weights(q, population)
-    size = float(weights.sum() ** 2 / (weights**2).sum()) * effective_size(drawn, population) / drawn
+    size = kish * effective_size(drawn, population) / drawn
     if variance > 0:
         size = min(size, p * (1.0 - p) / variance) if 0.0 < p < 1.0 else size
     found = wilson(p * size, size)

@@ -61,8 +61,8 @@ def pairs_within(points: FloatsND, others: FloatsKD, radius: float) -> tuple[Int
             bound = np.nextafter((radius**2 - far**2 + 2.0 * errors).astype(np.float32), np.float32(np.inf))
         values[~np.isfinite(errors)], bound[~np.isfinite(errors)] = 0.0, np.inf  # all are candidates
         maybe = np.flatnonzero((values <= bound[:, np.newaxis]).T)
-        for first in range(0, len(maybe), _BLOCK):
-            column, row = np.divmod(maybe[first : first + _BLOCK], len(points))
+        for first in range(0, len(maybe), some := max(1, _BLOCK // points.shape[1])):
+            column, row = np.divmod(maybe[first : first + some], len(points))
             squared = squared_gaps(points[row], part[column])
             close = squared <= radius**2
             found.append((row[close], start + column[close], squared[close]))

@@ -28,7 +28,7 @@ def expected_information(log_probs: FloatsTNC, target_log_probs: FloatsTMC) -> F
     possible = total > 0
     weights, total = weights[:, possible], total[possible]
     one_label = Configurations(weights / total, total / total.sum())
-    return np.maximum(mutual_information(log_probs) - information_left(log_probs, one_label), 0.0)
+    return _fall(log_probs, one_label)
 
 
 def joint_information(
@@ -43,7 +43,14 @@ def joint_information(
     given = no_labels(len(target_log_probs))
     for target in range(target_log_probs.shape[1]):
         given = extended(given, target_log_probs[:, target], configurations, rng)
-    return np.maximum(mutual_information(log_probs) - information_left(log_probs, given), 0.0)
+    return _fall(log_probs, given)
+
+
+def _fall(log_probs: FloatsTNC, known: Configurations) -> FloatsN:
+    """What the labels of ``known`` take off BALD, both in float64: in single precision noise would be left of 0."""
+    whole = mutual_information(log_probs.astype(np.float64, copy=False))
+    fall: FloatsN = np.maximum(whole - information_left(log_probs, known), 0.0)
+    return fall
 
 
 def expected_error_reduction(log_probs: FloatsTNC, target_log_probs: FloatsTMC) -> FloatsN:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from al_plugin.axes import Floats, Ints
+from al_plugin.math.bins import bin_range
 from al_plugin.math.outcomes import Bin, Change, Share
 from al_plugin.rounds.explained import Explanation
 
@@ -109,5 +110,5 @@ class Content:
 def score_histogram(scores: Floats, query: Sequence[float], bins: int = 40) -> Scores:
     """Equal-width bins over the finite scores."""
     finite = scores[np.isfinite(scores)]
-    counts, edges = np.histogram(finite, bins=bins)
+    counts, edges = np.histogram(finite, bins=bins, range=bin_range(finite, bins) if len(finite) else None)
     return Scores(edges, counts, [value for value in query if np.isfinite(value)], len(scores) - len(finite))

@@ -13,6 +13,7 @@ from al_plugin.data.arrow import null_column, number_column, string_column
 from al_plugin.data.pool import Pool
 from al_plugin.data.sets import Inputs, Model
 from al_plugin.errors import SignalError
+from al_plugin.math.bins import bin_range
 from al_plugin.models.outputs import task_of
 from al_plugin.rounds.drift import drift
 from al_plugin.rounds.provide import Posterior, Sampling, provide
@@ -241,7 +242,7 @@ def _histogram(values: Floats | None) -> dict[str, list[float]]:
     finite = np.empty(0) if values is None else values[np.isfinite(values)]
     if not len(finite):
         return {"score": [], "samples": []}
-    counts, edges = np.histogram(finite, bins=_BINS)
+    counts, edges = np.histogram(finite, bins=_BINS, range=bin_range(finite, _BINS))
     return {"score": ((edges[:-1] + edges[1:]) / 2).tolist(), "samples": counts.tolist()}
 
 

@@ -9,15 +9,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from al_plugin.math.bins import bin_range
+
 _BLUE, _ORANGE, _GREY, _INK = "#2f6f9f", "#d9762b", "#b8bcc2", "#333333"
 _NAMED_CLASSES = 40
+_BINS = 40
 
 
 def score_histogram(scores: np.ndarray, asked: np.ndarray, title: str) -> bytes:
     """Scores of the pool (N,), and of the query (n,) on an axis of its own, finite ones only."""
     figure, axes = _figure(title, "score (higher is labelled first)", "pool samples")
     pool = scores[np.isfinite(scores)]
-    edges = np.histogram_bin_edges(pool, bins=40)
+    edges = np.histogram_bin_edges(pool, bins=_BINS, range=bin_range(pool, _BINS) if len(pool) else None)
     axes.stairs(np.histogram(pool, bins=edges)[0], edges, fill=True, color=_GREY, label=f"pool ({len(pool)})")
     query = asked[np.isfinite(asked)]
     if len(query):

@@ -68,7 +68,7 @@ def typiclust(
     """
     n_labeled, n_candidates = len(labeled_frozen_embeddings), len(frozen_embeddings)
     points = np.concatenate([frozen_embeddings, labeled_frozen_embeddings], dtype=np.float64)
-    k = min(n_labeled + n, clusters, len(points))
+    k = min(n_labeled + n, clusters, n_labeled + min(n_candidates, _CLUSTERED))
     assigned = _clustered(points, n_candidates, k, rng)
     turns = _turns(assigned, n_candidates, k, smallest, n)
     wanted = np.bincount(turns, minlength=k)
