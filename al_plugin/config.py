@@ -172,7 +172,7 @@ def _class_names(where: str, value: Any) -> tuple[str, ...]:
 
 def _warm_start(where: str, value: Any) -> dict[str, float]:
     if not isinstance(value, dict) or set(value) != {"shrink", "perturb"}:
-        raise ParamsError(f"params.yaml sets {where} to {value!r}", change="write {shrink: 0.4, perturb: 0.1}, or null")
+        raise ParamsError(f"params.yaml sets {where} to {value!r}", change="write {shrink: 0.6, perturb: 0.01}, or null")
     share = registry.Knob(float, None, registry.Range(0, 1))
     return {name: float(_typed_as(f"{where}.{name}", value[name], share)) for name in ("shrink", "perturb")}
 

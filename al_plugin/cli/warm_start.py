@@ -22,5 +22,5 @@ def run(arguments: argparse.Namespace) -> int:
     number = file_model()
     print(f"filed the model of round {number} in data/start, staged for commit")
     if load_params().train.warm_start is None:
-        print("Next: set train.warm_start in params.yaml, such as {shrink: 0.4, perturb: 0.1}")
+        print("Next: set train.warm_start in params.yaml, such as {shrink: 0.6, perturb: 0.01}")
     return 0
