@@ -9,7 +9,8 @@ from typing import Any, get_args, get_type_hints
 from al_plugin import __version__, targets
 from al_plugin.documents import read_yaml
 from al_plugin.errors import ParamsError, StrategyError, near
-from al_plugin.settings import CRITERIA, NETWORKS, Campaign, Train
+from al_plugin.foreign import holds_password
+from al_plugin.settings import CRITERIA, NETWORKS, Campaign, Tracking, Train
 from al_plugin.settings import Params as Params  # noqa: PLC0414  (for the stages' scripts)
 from al_plugin.strategies import recipes, registry
 
@@ -72,6 +73,7 @@ def read_params(content: bytes) -> Params:
     params = _fitting(Params(**values), document)
     _check_campaign(params.campaign)
     _check_train(params.train)
+    _check_tracking(params.tracking)
     _check_task(params)
     _check_strategies(params)
     return params
@@ -172,7 +174,7 @@ def _class_names(where: str, value: Any) -> tuple[str, ...]:
 
 def _warm_start(where: str, value: Any) -> dict[str, float]:
     if not isinstance(value, dict) or set(value) != {"shrink", "perturb"}:
-        raise ParamsError(f"params.yaml sets {where} to {value!r}", change="write {shrink: 0.6, perturb: 0.01}, or null")
+        raise ParamsError(f"params.yaml sets {where} to {value!r}", change="{shrink: 0.6, perturb: 0.01}, or null")
     share = registry.Knob(float, None, registry.Range(0, 1))
     return {name: float(_typed_as(f"{where}.{name}", value[name], share)) for name in ("shrink", "perturb")}
 
@@ -282,6 +284,16 @@ def _check_train(train: Train) -> None:
                 f"params.yaml sets train.{name} without held-out samples to look at",
                 change="set train.holdout, for instance to 0.2",
             )
+
+
+def _check_tracking(tracking: Tracking) -> None:
+    """ParamsError where the address of MLflow holds a password: params.yaml lies in Git, and MLflow is given it."""
+    if tracking.uri is not None and holds_password(tracking.uri):
+        raise ParamsError(
+            "params.yaml sets tracking.uri to an address with a password, and Git and MLflow keep params.yaml",
+            change="take it out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or give the whole "
+            "address as MLFLOW_TRACKING_URI",
+        )
 
 
 def _check_strategies(params: Params) -> None:

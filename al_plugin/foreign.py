@@ -23,6 +23,7 @@ LONGEST = 2000
 _LOOKED_AT = 100_000
 
 _USER = re.compile(r"(?<=://)[^/\s]*@")
+_USERS_PASSWORD = re.compile(r"://[^/@\s:]*:[^/\s]+@")
 _ASKED = re.compile(r"(?i)([?&;][\w-]*(?:token|passw|pwd|secret|sig|credential|auth|key)[\w-]*=)[^&;\s'\"]+")
 _SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|ACCESS_KEY|API_KEY")
 _SHORTEST_SECRET = 6
@@ -53,6 +54,11 @@ def without_secrets(text: str) -> str:
         if len(value) >= _SHORTEST_SECRET and _SECRET_NAME.search(name.upper()):
             text = text.replace(value, "***")
     return text
+
+
+def holds_password(address: str) -> bool:
+    """Whether an address has one: ``user:password@``, or a parameter that holds a secret by its name."""
+    return bool(_USERS_PASSWORD.search(address) or _ASKED.search(address))
 
 
 def parsed(content: bytes | str) -> Any:

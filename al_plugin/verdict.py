@@ -4,9 +4,10 @@ A round is read once: what its tables say is kept in .al/cache/verdict under a h
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -85,15 +86,17 @@ def read_curve(path: Path) -> tuple[list[float], list[float]]:
 
     text = store.read_bytes(path, "name a CSV with columns labels and accuracy").decode("utf-8-sig", errors="replace")
     reader = csv.DictReader(text.splitlines())
-    if not {"labels", "accuracy"} <= set(reader.fieldnames or ()):
-        raise DataError(f"{path} has columns {reader.fieldnames}", change="it needs labels and accuracy")
     try:
+        if not {"labels", "accuracy"} <= set(reader.fieldnames or ()):
+            raise DataError(f"{path} has columns {reader.fieldnames}", change="it needs labels and accuracy")
         chosen = [row for row in reader if row.get("arm", "random") == "random"]
         rows = [(float(row["labels"]), float(row["accuracy"])) for row in chosen]
+    except csv.Error as error:
+        raise DataError(f"{path} is no CSV ({error})", change="correct it") from None
     except (TypeError, ValueError) as error:
         raise DataError(f"{path} holds a row that is no pair of numbers ({error})", change="correct it") from None
-    if any(not (labels > 0 and 0 <= accuracy <= 1) for labels, accuracy in rows):
-        raise DataError(f"{path} holds labels below 1 or accuracies outside 0 to 1", change="correct it")
+    if any(not (0 < labels < float("inf") and 0 <= accuracy <= 1) for labels, accuracy in rows):
+        raise DataError(f"{path} holds labels below 1 or infinite, or accuracies outside 0 to 1", change="correct it")
     return [labels for labels, _ in rows], [accuracy for _, accuracy in rows]
 
 
@@ -101,6 +104,7 @@ def _facts(rounds: Mapping[int, PastRound], params: Params) -> list[Facts]:
     """What each round left behind, oldest first; rounds whose metrics are not cached are left out."""
     classes, companion = params.campaign.classes, "error_stability" in params.stop.criteria
     found: list[Facts] = []
+    pool = cache(lambda: history.folder_hash(history.digests_of(Path(layout.POOL))))
     truth = _labels(rounds[max(rounds)]) if rounds else None
     money = _money(rounds[max(rounds)]) if rounds else {}
     for number, past in rounds.items():
@@ -124,7 +128,7 @@ def _facts(rounds: Mapping[int, PastRound], params: Params) -> list[Facts]:
                 f_change=seen.f_change,
                 changed=seen.changed,
                 uncertainty=seen.uncertainty,
-                stability=_stability(past, rounds.get(number - 1), params) if companion else None,
+                stability=_stability(past, rounds.get(number - 1), params, pool) if companion else None,
                 counted=None if truth is None else _counted(number, query, seen, truth),
                 risk=None if truth is None else _risk(seen, truth),
                 money=money.get(number),
@@ -190,16 +194,21 @@ def _seen(past: PastRound, before: PastRound | None, query: Sequence[QueryRow], 
     return found
 
 
-def _stability(past: PastRound, before: PastRound | None, params: Params) -> float | None:
-    """Bound on what this round's labels changed in a companion's error, or None without labels before."""
+def _stability(past: PastRound, before: PastRound | None, params: Params, pool_now: Callable[[], str]) -> float | None:
+    """Bound on what this round's labels changed in a companion's error, or None without labels before.
+
+    None also where the pool is another one by now (``pool_now`` is DVC's hash of it) and the bound was not
+    remembered while it was the round's.
+    """
     if before is None:
         return None
     inputs = [one.outputs().get(layout.LABELED) for one in (before, past)]
     pinned = {entry["path"]: entry.get("md5") for entry in past.lock["stages"]["train"].get("deps", [])}
-    key = json.dumps(
-        [__version__, "stability", *inputs, pinned.get(layout.POOL), *map(repr, (params.campaign, params.data))]
-    )
+    pool = pinned.get(layout.POOL)
+    key = json.dumps([__version__, "stability", *inputs, pool, *map(repr, (params.campaign, params.data))])
     known = _remembered(past, key)
+    if known is None and pool != pool_now():
+        return None
     if known is None:
         from al_plugin.verdict_tables import stability
 

@@ -60,7 +60,8 @@ def read(
 def stability(past: PastRound, before: PastRound, params: Params) -> float | None:
     """Ishibashi & Hino's bound for the step from one round's labels to the next, for a ridge companion.
 
-    None where a table is not cached, one of the two has no labels, or the features are too many.
+    The features are those of the pool as it is now, which is to be the round's. None where a table is not
+    cached, one of the two has no labels, or the features are too many.
     """
     tables = [columns(history.read_output(one, layout.LABELED), ("sample_id", "label")) for one in (before, past)]
     pool, classes = campaign.read_pool(params), params.campaign.classes

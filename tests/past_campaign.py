@@ -79,6 +79,7 @@ def write_lock(root: Path, tables: dict[str, bytes], scores: bytes, past: Past) 
     digests = history.folder_hash(
         {p.relative_to(folder).as_posix(): _md5(p.read_bytes()) for p in folder.rglob("*") if p.is_file()}
     )
+    pool = history.folder_hash(history.digests_of(root / layout.POOL))
     part = _cache(root, scores)
     listing = json.dumps([{"md5": part, "relpath": "part-00000.parquet"}]).encode()
     outs = [{"path": path, "md5": _cache(root, content)} for path, content in tables.items()]
@@ -86,7 +87,7 @@ def write_lock(root: Path, tables: dict[str, bytes], scores: bytes, past: Past) 
         "schema": "2.0",
         "stages": {
             "merge-labels": {"deps": [{"path": layout.MANIFESTS, "md5": digests}], "outs": outs},
-            "train": {"outs": []},
+            "train": {"deps": [{"path": layout.POOL, "md5": pool}], "outs": []},
             "score": {"outs": [{"path": layout.SCORES, "md5": _cache(root, listing, ".dir")}]},
             "select": {"params": {layout.PARAMS: {"select": {past.strategy: {"beta": 2.0}}}}, "outs": []},
         },

@@ -107,6 +107,16 @@ def test_killed_and_resumed_is_undisturbed(name, options):
         assert everything(again) == expected
 
 
+@pytest.mark.parametrize("kill_at", [10, 16, 20])
+def test_uneven_cycles_go_on_where_they_were(kill_at):
+    """Seven epochs in five cycles: the rate and the members are those of the undisturbed training."""
+    undisturbed, _ = run("snapshot_ensemble", _task(epochs=7))
+    assert undisturbed.network["members"] == 5
+    files = Memory()
+    assert run("snapshot_ensemble", _task(epochs=7), kill_at=kill_at, files=files)[0] is None
+    assert everything(run("snapshot_ensemble", _task(epochs=7), files=files)[0]) == everything(undisturbed)
+
+
 def test_killed_twice():
     """A resumed training that is killed again goes on from its second end."""
     expected, total = run("ensemble", _task())

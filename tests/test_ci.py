@@ -730,9 +730,10 @@ def test_a_challenger_becomes_champion(store_of_rounds: Path) -> None:
     assert promote(params).message == "round 2 is the challenger, not round 1"
 
 
-def test_a_dead_server_promotes_nobody(store_of_rounds: Path) -> None:
+def test_a_dead_server_promotes_nobody(store_of_rounds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with silent_server() as uri:
-        params = make_round(Path(), 1, 6, uri=uri.replace("http://", "http://me:secret@"))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.replace("http://", "http://me:secret@"))
+        params = make_round(Path(), 1, 6)
         found, trouble = champion(params)
         assert found is None
         assert "no answer within" in trouble

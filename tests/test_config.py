@@ -81,6 +81,27 @@ def test_a_campaign_name_with_a_slash_is_refused() -> None:
         read_params(b'campaign: {name: "a/b", classes: ["a", "b"]}')
 
 
+@pytest.mark.parametrize(
+    "uri",
+    ["https://me:hunter2@mlflow.example/", "postgresql://al:hunter2@db/mlflow", "http://h:5000/?access_token=hunter2"],
+)
+def test_an_address_of_mlflow_with_a_password_is_refused_and_not_repeated(uri: str) -> None:
+    """params.yaml lies in Git, and every run in MLflow has it among its files."""
+    with pytest.raises(ParamsError) as caught:
+        read_params((GOOD + f'tracking: {{uri: "{uri}"}}').encode())
+    message = str(caught.value)
+    assert "hunter2" not in message
+    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://127.0.0.1:5000", "https://me@mlflow.example/a:b", "sqlite:///a:b@c.db", "databricks://me:prod"]
+)
+def test_an_address_without_a_password_is_taken(uri: str) -> None:
+    assert read_params((GOOD + f'tracking: {{uri: "{uri}"}}').encode()).tracking.uri == uri
+
+
 def test_scientific_notation_is_a_number() -> None:
     """YAML 1.1 reads 1e-3 as text, DVC's YAML 1.2 as a number."""
     assert read_params((GOOD + "train: {lr: 1e-3}").encode()).train.lr == 0.001

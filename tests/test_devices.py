@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -141,6 +143,41 @@ def test_bf16_trains_and_goes_on(name):
     files = Memory()
     assert run(name, half, kill_at=total // 2, files=files)[0] is None
     assert everything(run(name, half, files=files)[0]) == everything(found)
+
+
+def test_a_devices_draws_are_those_of_the_training_alone(monkeypatch):
+    """Whatever was trained before in this process, and also where a killed training goes on; every batch its own."""
+
+    class Told(OnDevice):
+        def gradients(self, model, positions, forward, place):
+            seeds.append(self._seed(place))
+            return super().gradients(model, positions, forward, place)
+
+    seeds: list[int] = []
+    fabric_of_one = SimpleNamespace(
+        device=torch.device("cpu"),
+        strategy=SimpleNamespace(precision=None),
+        global_rank=0,
+        autocast=nullcontext,
+        backward=lambda value: value.backward(),
+    )
+    device = Told(fabric_of_one)
+    monkeypatch.setattr(fit, "machine", lambda _: device)
+
+    def drawn(**killed):
+        seeds.clear()
+        return run("ensemble", _task(), **killed), list(seeds)
+
+    _, first = drawn()
+    _, second = drawn()
+    assert first == second
+    assert len(set(first)) == len(first)
+    files = Memory()
+    for kill_at in (5, 20):
+        drawn(kill_at=kill_at, files=files)
+    _, rest = drawn(files=files)
+    assert 0 < len(rest) < len(first)
+    assert rest == first[-len(rest) :]
 
 
 @with_fabric

@@ -13,7 +13,7 @@ from al_plugin.data.sets import Inputs, Labeled, Model
 from al_plugin.math.committee import mutual_information
 from al_plugin.models import forward as forwards
 from al_plugin.models import rebuilt
-from al_plugin.models.ensembles import cosine_rate
+from al_plugin.models.ensembles import cosine_rate, cycle_bounds, cyclic_rate
 from al_plugin.models.forward import forward
 from al_plugin.models.rebuilt import Networks, rebuild
 from al_plugin.models.restore import member_log_probs, members, model_signals
@@ -88,6 +88,31 @@ def test_snapshot_schedule():
     assert all(later < earlier for earlier, later in pairwise(rates[:40]))
     assert rates[39] == pytest.approx(0.1 * 0.5 * (1 + np.cos(np.pi * 39 / 40)))
     assert 1.5e-4 < rates[39] < 1.6e-4
+
+
+@pytest.mark.parametrize("members", range(1, 9))
+def test_cycles_part_the_epochs_evenly_and_each_ends_low(members):
+    """As many cycles as members, equally long but for one epoch; a member is taken where the rate is lowest."""
+    for epochs in range(1, 61):
+        bounds = cycle_bounds(epochs, members)
+        lengths = np.diff(bounds)
+        assert (bounds[0], bounds[-1], len(lengths)) == (0, epochs, min(members, epochs))
+        assert lengths.max() - lengths.min() <= 1
+        rates = [cyclic_rate(epoch, bounds, 0.1) for epoch in range(epochs)]
+        for start, end in pairwise(bounds):
+            assert rates[start] == 0.1
+            assert rates[end - 1] == min(rates[start:end])
+            assert all(later < earlier for earlier, later in pairwise(rates[start:end]))
+    assert cycle_bounds(30, 5) == [0, 6, 12, 18, 24, 30]
+    assert cycle_bounds(20, 5) == [0, 4, 8, 12, 16, 20]
+
+
+def test_an_uneven_number_of_epochs_gives_all_members():
+    """Cycles of ⌈8 / 5⌉ epochs would give four, ⌈11 / 5⌉ a fourth and last that ends in the middle of its cycle."""
+    for epochs in (8, 11):
+        fitted = registry.load("train", "snapshot_ensemble").function(_task(epochs=epochs), members=5)
+        assert fitted.network["members"] == 5
+        assert len(members_of(fitted)) == 5
 
 
 def test_snapshots_with_fewer_epochs_than_members():

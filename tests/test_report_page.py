@@ -19,7 +19,7 @@ from al_plugin.data.queries import QueryRow
 from al_plugin.data.sets import Labeled, Model, Scoreboard
 from al_plugin.foreign import visible
 from al_plugin.math import outcomes
-from al_plugin.page import build, content
+from al_plugin.page import build, charts, content
 from al_plugin.page.document import is_page
 from al_plugin.page.html import Markup, render, table, tag
 from al_plugin.page.numbers import number
@@ -369,6 +369,26 @@ def test_ticks_are_few_round_and_inside(low: float, width: float) -> None:
     found = ticks(low, high)
     assert len(found) <= 7
     assert all(low - 1e-6 * width - 1e-9 <= at <= high + 1e-6 * width + 1e-9 for at in found)
+
+
+@pytest.mark.parametrize("values", [(-0.8, -0.5, -0.2), (-3.0, 0.1, 0.6), (-40.0, -10.0, -2.0), (0.5, 7.0, 30.0)])
+def test_every_point_of_a_line_is_inside_and_higher_is_up(values: tuple[float, ...]) -> None:
+    """R² has no lower bound, an error in the answers' units no upper one."""
+    points = [(20 * (i + 1), value, value - 0.1, value + 0.1) for i, value in enumerate(values)]
+    drawn, height = charts.lines([charts.Series("this campaign", points)], "labels", "R²")
+    places = [float(at) for at in re.findall(r'cy="([-.0-9]+)"', str(drawn))]
+    assert len(places) == 3
+    assert places == sorted(places, reverse=True)
+    assert all(0 < at < height for at in places)
+    assert len(set(places)) == 3
+
+
+def test_an_axis_of_shares_stays_within_them() -> None:
+    assert charts.span([0.01, 0.5, 0.99]) == (0.0, 1.0)
+    assert charts.span([0.4, 0.6]) == pytest.approx((0.38, 0.62))
+    low, high = charts.span([-0.2, 0.99])
+    assert low < -0.2
+    assert high == 1.0
 
 
 def test_numbers() -> None:

@@ -136,6 +136,23 @@ def test_strong_view_drops_and_shakes():
     assert torch.equal(strong_view(rows, 0.0, 0.0, torch.Generator()), rows)
 
 
+def test_consistency_without_a_row_left_in_the_pool_is_single():
+    """Where all of the pool is a copy of held-out samples."""
+    copies = np.repeat(LONG.pool_features[:1], 10, axis=0)
+    task = replace(
+        LONG,
+        features=copies[:4],
+        labels=np.array([0, 1, 2, 0]),
+        pool_features=copies,
+        held_features=copies[:2],
+        held_labels=np.array([0, 1]),
+        epochs=2,
+    )
+    found = consistency(task)
+    assert found.curve["confident_share"] == [0.0, 0.0] == found.curve["largest_pseudo_class"]
+    assert same(found, single(task))
+
+
 def test_shares_of_confident_samples_are_in_the_curve():
     none, every = consistency(LONG, confidence=1.01).curve, consistency(LONG, confidence=0.0).curve
     assert none["confident_share"] == [0.0] * 40 == none["largest_pseudo_class"]

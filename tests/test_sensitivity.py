@@ -1,9 +1,13 @@
 """Changes of a network's output under small noise on its weights."""
 
+import weakref
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 
+from al_plugin.models import sensitivity
 from al_plugin.models.body import perceptron
 from al_plugin.models.sensitivity import _changed, output_deviations
 from al_plugin.models.task import BATCH
@@ -87,6 +91,24 @@ def test_changes_of_probabilities_sum_to_zero(model):
     found = output_deviations(model, INPUTS, 5, 0).reshape(30, 5, 3)
     assert np.abs(found.sum(axis=2)).max() < 1e-6 * np.abs(found).max()
     assert (np.abs(found).max(axis=(0, 2)) > 0).all()
+
+
+def test_one_batch_of_the_pool_is_held_at_a_time(model, monkeypatch):
+    """In float64 the pool would be up to eight times as large as it lies in memory."""
+    batches, held = [], []
+
+    def counting(model, tensors, networks, batch):
+        batches.append(weakref.ref(batch))
+        held.append(sum(one() is not None for one in batches))
+        return np.zeros((len(batch), 1), dtype=np.float32)
+
+    monkeypatch.setattr(sensitivity, "_deviations", counting)
+    pool = np.zeros((4 * BATCH, 5), dtype=np.uint8)
+    made = [len(one) for one in sensitivity._batches(pool[: BATCH + 1])]
+    assert made == [BATCH, 1]
+    assert len(output_deviations(model, pool, 1, 0)) == len(pool)
+    assert max(held) == 1
+    assert isinstance(sensitivity._batches(pool), Iterator)  # made when its turn comes, not before
 
 
 def test_rows_stand_on_the_batch_grid(model):

@@ -1,6 +1,7 @@
 """Simulated campaigns: paired, resumable, honest, and one line where they cannot be."""
 
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -27,6 +28,7 @@ from al_plugin.simulate.data import from_folders, preflight
 from al_plugin.simulate.plan import Arm, Plan, Seeds, arms_of, fitted_plan, seeds_of
 from al_plugin.simulate.run import first_labels, run
 from al_plugin.simulate.table import aligned, lines
+from al_plugin.simulate.workers import outcomes
 from al_plugin.stage import load_params
 
 FILES = output.FILES
@@ -266,6 +268,32 @@ def test_other_labels_are_other_runs(labelled: Path) -> None:
     assert results.key_of(results.Shared(replace(data, labels=labels), load_params(), plan)) != one
 
 
+def test_an_edited_estimator_is_another_run(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that a knob names counts with its file, though nothing has imported it yet."""
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", str(labelled))])
+    data, params = from_folders("known/pool", "known/eval", 0.0, load_params()), load_params()
+    own = replace(params, train=replace(params.train, knobs={"estimator": {"estimator": "own_estimators:made"}}))
+    found = results.Shared(data, own, Plan((), 1, 6, 6, 3))
+    keys = set()
+    for strength in (1.0, 1e-6):
+        Path("own_estimators.py").write_text(f"def made():\n    return LogisticRegression(C={strength})\n")
+        keys.add(results.key_of(found))
+    assert len(keys) == 2
+    assert "own_estimators" not in sys.modules
+
+
+def test_other_files_beside_the_target_inputs_are_other_runs(labelled: Path) -> None:
+    """An array beside the table, and an image that its uris name."""
+    data, params = from_folders("known/pool", "known/eval", 0.0, load_params()), load_params()
+    found = results.Shared(data, replace(params, score=replace(params.score, target="met")), Plan((), 1, 6, 6, 3))
+    keys = set()
+    for name in ("part-0.parquet", "part-0.npy", "images/one.png"):
+        for content in (b"one", b"other"):
+            store.write_bytes(Path("met", name), content)
+            keys.add(results.key_of(found))
+    assert len(keys) == 6
+
+
 def test_it_writes_nothing_but_its_folders(labelled: Path) -> None:
     before = tree(labelled)
     assert simulate() == 0
@@ -298,6 +326,30 @@ def test_a_process_that_dies_fails_its_run_alone(labelled: Path) -> None:
     assert set(found["results"]["arms"]) == {"random", "margin"}
 
 
+def test_a_process_that_dies_between_two_runs_costs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has told its result and is gone when the next item is to be sent: a fresh one takes that."""
+    (tmp_path / "mine.py").write_text(
+        "import os, threading, time\nfrom pathlib import Path\n\n\n"
+        "def work(folder, item):\n"
+        "    if item == 1:\n"
+        "        while not Path(folder, 'go').exists():\n            time.sleep(0.01)\n"
+        "        threading.Thread(target=lambda: (time.sleep(0.5), os._exit(9))).start()\n"
+        "    return 10 * item\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    from mine import work
+
+    found = outcomes(work, str(tmp_path), range(6), 2)
+    told = [next(found)]
+    (tmp_path / "go").touch()
+    before, deadline = len(multiprocessing.active_children()), time.monotonic() + 60
+    while len(multiprocessing.active_children()) == before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    told += found
+    assert {one.item: one.result for one in told} == {item: 10 * item for item in range(6)}
+    assert [one.failure for one in told] == [""] * 6
+
+
 def test_a_broken_promise_is_told_in_the_rounds_words(labelled: Path) -> None:
     own_strategy("    return np.full(len(log_probs), np.nan)")
     assert simulate(recipes="single+mine:stumbles+top") == 1
@@ -321,6 +373,7 @@ def test_a_broken_promise_is_told_in_the_rounds_words(labelled: Path) -> None:
         (("--jobs", "0"), "margin", "--jobs is 0"),
         (("--pool", "known/pool"), "margin", "either --eval FOLDER or --eval-share P"),
         (("--pool", "known/pool", "--eval-share", "1"), "margin", "--eval-share is 1.0"),
+        (("--pool", "known/pool", "--eval-share", "0.005"), "margin", "90 samples to label and 0 to measure on"),
         (("--pool", "known/pool", "--eval", "known/pool"), "margin", "in the pool and in the evaluation set"),
         (("--pool", "nowhere", "--eval", "known/eval"), "margin", "nowhere holds no parquet file"),
         (("--pool", "data/pool", "--eval", "known/eval"), "margin", "column label is missing"),

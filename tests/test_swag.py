@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loop import digits_split, params_of
@@ -16,6 +17,7 @@ from al_plugin.math.committee import mutual_information
 from al_plugin.math.swag import WeightMoments, weight_draw
 from al_plugin.models.checkpoint import Checkpoints
 from al_plugin.models.restore import member_log_probs, members, model_signals, posterior_members
+from al_plugin.models.swag import flat
 from al_plugin.models.task import Body
 from al_plugin.rounds import seeds
 from al_plugin.rounds.provide import Sampling
@@ -43,6 +45,22 @@ def test_moments_are_those_of_the_vectors(count, rank, offset, seed):
     assert found.deviations.dtype == np.float32
     if expected:
         np.testing.assert_allclose(found.deviations, np.array(expected), rtol=1e-4, atol=1e-6)
+
+
+def test_weights_of_a_device_are_collected():
+    """A tensor that is not on the CPU has no numpy() until it is brought there."""
+
+    class Elsewhere(torch.Tensor):
+        def numpy(self):
+            raise TypeError("can't convert device type tensor to numpy")
+
+        def cpu(self):
+            return self.as_subclass(torch.Tensor)
+
+    rows = [torch.arange(6.0).reshape(2, 3), torch.ones(1)]
+    found = flat([row.as_subclass(Elsewhere) for row in rows])
+    assert found.dtype == np.float64
+    assert found.tolist() == [0, 1, 2, 3, 4, 5, 1]
 
 
 def test_no_cancellation_far_from_zero():

@@ -17,7 +17,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from al_plugin import layout, store
 from al_plugin.config import read_params
 from al_plugin.errors import DataError
-from al_plugin.tracking import artifacts, digests, key, place, record, tables, tell
+from al_plugin.tracking import artifacts, digests, figures, key, place, record, tables, tell
 
 
 @pytest.fixture
@@ -445,6 +445,37 @@ def test_only_the_most_forgotten_are_shown() -> None:
         }
     )
     assert tables.most_forgotten(forgetting, 3).column("sample_id").to_pylist() == ["c", "b", "d"]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list:
+    """The figures that are drawn, before they are bytes."""
+    made: list = []
+    png = figures._png
+    monkeypatch.setattr(figures, "_png", lambda figure: (made.append(figure), png(figure))[1])
+    return made
+
+
+def test_losses_have_the_left_axis_and_are_whole(drawn: list) -> None:
+    """A held-out loss above 1 is in sight, and so is a loss below 0, which mal has."""
+    rows = [{"epoch": i, "loss": 1.1 - i / 2, "train_accuracy": i / 5, "held_out_nll": 2.3 - i / 10} for i in range(5)]
+    figures.training_curve(rows, "t")
+    left, right = drawn[0].axes
+    assert [line.get_label() for line in left.lines if len(line.get_ydata())] == ["loss", "held out nll"]
+    assert [list(line.get_ydata()) for line in right.lines] == [[row["train_accuracy"] for row in rows]]
+    low, high = left.get_ylim()
+    assert low < min(row["loss"] for row in rows) < 0
+    assert high > 2.3
+    figures.training_curve([row | {"loss": 1.0} for row in rows], "t")
+    assert drawn[1].axes[0].get_ylim()[0] == 0
+
+
+@pytest.mark.parametrize("names", [("$10_$", "b"), ("$5 to $10", "over $10"), ("\\$", "$^$")])
+def test_a_dollar_in_a_class_is_no_mathematics(drawn: list, names: tuple[str, ...]) -> None:
+    figures.class_balance(dict.fromkeys(names, 3), "t")
+    labels = drawn[0].axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == list(names)
+    assert not any(label.get_parse_math() for label in labels)
 
 
 def test_how_to_rebuild_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

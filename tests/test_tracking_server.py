@@ -118,8 +118,9 @@ def test_a_server_that_dies_after_the_probe(dead: str, tmp_path: Path, monkeypat
         tell(required)
 
 
-def test_a_password_in_the_address_is_not_shown(tmp_path: Path) -> None:
-    told = tell(rounds.make_round(tmp_path, 1, 15, uri=f"http://me:secret@127.0.0.1:{rounds.free_port()}"))
+def test_a_password_in_the_address_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{rounds.free_port()}")
+    told = tell(rounds.make_round(tmp_path, 1, 15))
     assert told.status == "unreachable"
     assert "secret" not in told.message
 

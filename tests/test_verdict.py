@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import CLASSES, al, commit
+from conftest import CLASSES, al, blobs, commit
 from past_campaign import Past, build
 from sklearn.metrics import cohen_kappa_score
 
-from al_plugin import commands, history, layout
+from al_plugin import commands, history, layout, store
 from al_plugin.config import read_params
+from al_plugin.data.pool import sample_table
 from al_plugin.math.intervals import Estimate, Refused
 from al_plugin.rounds.judge import Verdict
 from al_plugin.tracking import record
@@ -131,6 +132,21 @@ def test_error_stability_fits_a_companion_to_the_labels_of_each_round(past: Path
     assert verdict(params()).rounds[-1].stability is None
 
 
+def test_error_stability_is_of_the_pool_that_a_round_ran_on(past: Path) -> None:
+    """Once the pool is another, a bound is remembered or missing, and never that of today's pool."""
+    asked = params("{criteria: {error_stability: 0.9}, window: 2}")
+    bounds = [fact.stability for fact in verdict(asked).rounds]
+    ids, features, _ = blobs(40, 9, "later")
+    store.write_table(Path(layout.POOL, "part-00001.parquet"), sample_table(ids, 5 * features))
+    assert [fact.stability for fact in verdict(asked).rounds] == bounds
+    shutil.rmtree(Path(layout.PRIVATE, "cache", "verdict"))
+    found = verdict(asked)
+    assert [fact.stability for fact in found.rounds] == [None] * len(bounds)
+    assert not found.criteria[0].holds
+    Path(layout.POOL, "part-00001.parquet").unlink()
+    assert [fact.stability for fact in verdict(asked).rounds] == bounds
+
+
 def test_the_forecast_is_for_the_next_query_and_for_what_is_asked(past: Path) -> None:
     assert list(verdict(params()).forecast) == [140]
     found = verdict(params(), more=[100, 500]).forecast
@@ -171,6 +187,8 @@ def test_of_a_simulations_curves_the_arm_random_is_read(past: Path) -> None:
         ("labels,accuracy\n50,much\n", "no pair of numbers"),
         ("labels,accuracy\n50,1.5\n", "outside 0 to 1"),
         ("labels,accuracy\n0,0.5\n", "labels below 1"),
+        ("labels,accuracy\ninf,0.9\n10,0.5\n", "infinite"),
+        ("labels,accuracy\n10," + "9" * 200_000 + "\n", "is no CSV (field larger than field limit"),
     ],
 )
 def test_a_bad_random_curve_is_one_line(past: Path, text: str, words: str, capsys: pytest.CaptureFixture) -> None:

@@ -85,6 +85,12 @@ def prepared(arguments: argparse.Namespace, params: Params) -> Shared:
         data = labelled.preflight(params)
     else:
         data = labelled.from_folders(arguments.pool, arguments.eval, arguments.eval_share or 0.0, params)
+    if 0 in data.sizes():
+        kept, aside = data.sizes()
+        raise DataError(
+            f"{data.source} gives {kept} samples to label and {aside} to measure on",
+            change="take another --eval-share, or more samples",
+        )
     plan = fitted_plan(
         data.sizes()[0], params, seeds=arguments.seeds, start=start, n=arguments.n, rounds=arguments.rounds
     )

@@ -55,8 +55,10 @@ class Unlabelled:
         self._seen = 0
 
     def loss(self, samples: int) -> Tensor:
-        """The consistency loss of ``samples`` rows of the pool, drawn with replacement."""
+        """The consistency loss of ``samples`` rows of the pool, drawn with replacement; 0 without any row."""
         model = self._model
+        if not len(self._pool):
+            return torch.zeros((), device=model.mean.device)
         drawn = torch.randint(len(self._pool), (samples,), generator=self._generator)
         rows = model.standardised(self._pool[drawn].to(model.mean.device))
         views = torch.cat([rows, strong_view(rows, self._noise, self._drop, self._generator)])
@@ -72,7 +74,7 @@ class Unlabelled:
     def close_epoch(self, curve: dict[str, list[float]]) -> None:
         """Share of samples that were confident, and of the largest class among them (0 without any)."""
         confident = int(self._classes.sum())
-        curve.setdefault("confident_share", []).append(confident / self._seen)
+        curve.setdefault("confident_share", []).append(confident / max(self._seen, 1))
         curve.setdefault("largest_pseudo_class", []).append(int(self._classes.max()) / max(confident, 1))
         self._classes.zero_()
         self._seen = 0

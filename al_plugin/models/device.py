@@ -6,6 +6,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -60,12 +61,14 @@ class OnDevice(Here):
         self._scaler = getattr(fabric.strategy.precision, "scaler", None)
         self._fresh = None if self._scaler is None else self._scaler.state_dict()
         self._scaled: Scaled | None = None
-        self._fits = 0
+        self._entropy = 0
 
     @contextmanager
     def holding(self, model: nn.Module) -> Iterator[None]:
         """The model on the device, and back on the CPU afterwards; ModelError where torch has no repeatable way."""
-        self._fits += 1
+        # Where the CPU's generator stands as a fit starts: the same for the same fit of the same training, whatever
+        # this process trained before, and also where the fit goes on.
+        self._entropy = int.from_bytes(sha256(torch.get_rng_state().numpy().tobytes()).digest()[:8], "little")
         try:
             model.to(self.device)
             yield
@@ -103,7 +106,7 @@ class OnDevice(Here):
         return logits.detach().float().cpu(), value.item()
 
     def _seed(self, place: Place) -> int:
-        entropy = [torch.initial_seed(), self._fits, *place, self._fabric.global_rank]
+        entropy = [self._entropy, *place, self._fabric.global_rank]
         return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 

@@ -1,7 +1,8 @@
 """Trainings that end in several networks."""
 
 import copy
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import cos, pi
 
@@ -51,8 +52,8 @@ def independent(task: TrainingTask, members: int, hidden: int, dropout: float, s
 def snapshots(task: TrainingTask, members: int, hidden: int, dropout: float) -> Fitted:
     """One training with cosine restarts; the network at the end of each cycle is a member."""
     torch.set_num_threads(task.threads)
-    cycle = -(-task.epochs // members)
-    ends = sorted({*range(cycle - 1, task.epochs, cycle), task.epochs - 1})
+    bounds = cycle_bounds(task.epochs, members)
+    ends = [bound - 1 for bound in bounds[1:]]
     weights = Gathered()
     with seeded(task.seed):
         model = new_network(task, hidden=hidden, dropout=dropout, member=-1)
@@ -66,7 +67,7 @@ def snapshots(task: TrainingTask, members: int, hidden: int, dropout: float) -> 
             model,
             *tensors_of(task),
             settings_of(task),
-            rate=lambda epoch: cosine_rate(epoch, cycle, task.lr),
+            rate=lambda epoch: cyclic_rate(epoch, bounds, task.lr),
             seen=seen,
             on_epoch=on_epoch,
             keep=(weights,),
@@ -116,6 +117,19 @@ def split_heads(task: TrainingTask, members: int, hidden: int, dropout: float, s
             keep=(),
         )
     return _fitted(task, "split_head", members, arrays_of(model), seen, hidden=hidden, dropout=dropout)
+
+
+def cycle_bounds(epochs: int, members: int) -> list[int]:
+    """Where cycles begin, and the end of the last: k T / M rounded, k = 0 to M; as many cycles as epochs at most."""
+    cycles = min(members, epochs)
+    return [(2 * k * epochs + cycles) // (2 * cycles) for k in range(cycles + 1)]
+
+
+def cyclic_rate(epoch: int, bounds: Sequence[int], lr: float) -> float:
+    """The cosine within the cycle that the epoch is in."""
+    cycle = bisect_right(bounds, epoch)
+    start, end = bounds[cycle - 1 : cycle + 1]
+    return cosine_rate(epoch - start, end - start, lr)
 
 
 def cosine_rate(epoch: int, cycle: int, lr: float) -> float:

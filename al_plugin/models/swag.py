@@ -1,8 +1,10 @@
 """SWAG: the weights that one training passes through at its end, as a Gaussian over weights."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from al_plugin.axes import Floats
 from al_plugin.errors import ModelError
@@ -26,6 +28,11 @@ class Collected(WeightMoments):
         vars(self).update(state)
 
 
+def flat(parameters: Iterable[Tensor]) -> Floats:
+    """All weights one after the other, (P,), float64 on the CPU wherever they lie."""
+    return np.concatenate([p.detach().cpu().reshape(-1).numpy() for p in parameters]).astype(np.float64)
+
+
 def averaged(task: TrainingTask, hidden: int, dropout: float, rank: int, collect_share: float) -> Fitted:
     """Train, and collect the weights after each epoch of the last ``collect_share``, at least after the last.
 
@@ -44,8 +51,7 @@ def averaged(task: TrainingTask, hidden: int, dropout: float, rank: int, collect
 
         def on_epoch(epoch: int, _loss: float) -> None:
             if epoch >= first:
-                flat = [p.detach().reshape(-1).numpy() for p in parameters.values()]
-                collected.collect(np.concatenate(flat).astype(np.float64))
+                collected.collect(flat(parameters.values()))
 
         fit(
             model,

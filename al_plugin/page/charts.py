@@ -28,11 +28,9 @@ def lines(series: Sequence[Series], across: str, up: str) -> tuple[Markup, float
     """Lines with their intervals as bars; the axis spans the data, not 0 to 1."""
     values = [v for one in series for point in one.points for v in point[1:] if v is not None]
     places = [point[0] for one in series for point in one.points]
-    low, high = min(values), max(values)
-    margin = max(0.02, 0.08 * (high - low))
     first, last = min(places), max(places)
     room = 0.04 * (last - first) or 1.0
-    box = Box(46, 40, WIDTH - 10, 210, (first - room, last + room), (max(0.0, low - margin), min(1.0, high + margin)))
+    box = Box(46, 40, WIDTH - 10, 210, (first - room, last + room), span(values))
     parts: list[Content] = [axes(box, across, up)]
     for one in series:
         placed = [(box.across(x), box.up(y)) for x, y, _, _ in one.points]
@@ -45,6 +43,14 @@ def lines(series: Sequence[Series], across: str, up: str) -> tuple[Markup, float
     if len(series) > 1:
         parts.append(legend([(one.kind, one.name) for one in series], box.left - 5, 14))
     return tag("g", parts), 246
+
+
+def span(values: Sequence[float]) -> tuple[float, float]:
+    """The ends of an axis for these values: room beside them, but not beyond 0 or 1 where no value is beyond it."""
+    low, high = min(values), max(values)
+    margin = max(0.02, 0.08 * (high - low))
+    bottom, top = low - margin, high + margin
+    return bottom if low < 0 else max(0.0, bottom), top if high > 1 else min(1.0, top)
 
 
 def histogram(

@@ -13,12 +13,6 @@ from al_plugin.page.svg import figure
 from al_plugin.rounds.explained import Batch, Versus
 
 CARDS = 60
-ROWS = 1000
-_TEXT = 600
-_CELL = 80
-_CELLS = 12
-_COPIES = 8
-_THUMB = 64 << 10
 
 
 def batch(content: Content) -> Markup | None:

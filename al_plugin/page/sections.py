@@ -11,8 +11,6 @@ from al_plugin.page.svg import figure
 from al_plugin.page.verdict import Point as Place
 from al_plugin.page.verdict import control_points, forecast_points, stopping
 
-_HEAT = 24
-_CONFUSIONS = 12
 _TITLES = {"nll": "NLL (nats)", "ece": "ECE", "r2": "R²", "rmse": "RMSE", "mae": "MAE"}
 
 

@@ -1,9 +1,8 @@
 """Finished runs, one file each under the content of what they were computed from."""
 
 import fcntl
-import importlib.util
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +11,8 @@ from urllib.parse import quote
 
 from al_plugin import __version__, layout, store
 from al_plugin.errors import DataError
+from al_plugin.history import digest_of, digests_of
+from al_plugin.named import source_of
 from al_plugin.settings import Params
 from al_plugin.simulate.data import Data
 from al_plugin.simulate.plan import Arm, Plan
@@ -113,19 +114,17 @@ def _path(folder: Path, arm: Arm, number: int) -> Path:
 
 
 def _own_code(params: Params, plan: Plan) -> Mapping[str, str]:
-    """Hash of the modules of the repository that a run imports by name."""
-    names: Sequence[str] = [part for arm in plan.arms for part in arm.recipe.split("+")]
-    modules = sorted({name.partition(":")[0] for name in (*names, params.train.network) if ":" in name})
-    specs = {module: importlib.util.find_spec(module) for module in modules}
-    return {
-        module: sha256(Path(spec.origin).read_bytes()).hexdigest()
-        for module, spec in specs.items()
-        if spec is not None and spec.origin is not None
-    }
+    """Hash of the modules that a run imports by name: strategies, the network, and what a knob names (an estimator)."""
+    names: list[str] = [part for arm in plan.arms for part in arm.recipe.split("+")]
+    sections = (params.train, params.score, params.select)
+    knobs = [value for section in sections for knobs in section.knobs.values() for value in knobs.values()]
+    names += [params.train.network, *(value for value in knobs if isinstance(value, str))]
+    files = {name.partition(":")[0]: source_of(name) for name in sorted(names) if ":" in name}
+    return {module: digest_of(path) for module, path in files.items() if path is not None}
 
 
-def _targets(params: Params) -> list[str]:
-    """Hashes of the target inputs' files where they are not the pool."""
+def _targets(params: Params) -> Mapping[str, str]:
+    """Hash of every file of the target inputs where they are not the pool: tables, arrays beside them, images."""
     if params.score.target == layout.POOL:
-        return []
-    return [sha256(path.read_bytes()).hexdigest() for path in sorted(Path(params.score.target).glob("*.parquet"))]
+        return {}
+    return digests_of(Path(params.score.target))

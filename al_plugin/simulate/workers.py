@@ -54,16 +54,13 @@ def outcomes(work: Work, shared: Any, items: Sequence[Any], jobs: int) -> Iterat
             for line in wait([worker.line for worker in workers]):
                 worker = next(w for w in workers if w.line is line)
                 outcome, alive = _heard(worker)
-                if not alive:
-                    workers.remove(worker)
-                if waiting and not alive:
-                    workers.append(_start(work, shared, waiting.pop()))
-                elif waiting:
-                    worker.item = waiting.pop()
-                    worker.line.send(worker.item)
-                elif alive:
+                if not (alive and waiting and _told(worker, waiting[-1])):
                     workers.remove(worker)
                     _stop(worker)
+                    if waiting:
+                        workers.append(_start(work, shared, waiting[-1]))
+                if waiting:
+                    waiting.pop()
                 yield outcome
     finally:
         for worker in workers:
@@ -83,13 +80,24 @@ def _heard(worker: _Worker) -> tuple[Outcome, bool]:
     return Outcome(worker.item, result, failure), True
 
 
+def _told(worker: _Worker, item: Any) -> bool:
+    """Give a worker its next item; False where it died after its last result."""
+    try:
+        worker.line.send(item)
+    except OSError:
+        return False
+    worker.item = item
+    return True
+
+
 def _start(work: Work, shared: Any, item: Any) -> _Worker:
     context = multiprocessing.get_context("spawn")
     mine, its = context.Pipe()
     process = context.Process(target=_serve, args=(its, work, shared), daemon=True)
     process.start()
     its.close()
-    mine.send(item)
+    with suppress(OSError):  # one that is dead already is heard of like one that dies later
+        mine.send(item)
     return _Worker(process, mine, item)
 
 

@@ -14,6 +14,8 @@ from al_plugin.math.bins import bin_range
 _BLUE, _ORANGE, _GREY, _INK = "#2f6f9f", "#d9762b", "#b8bcc2", "#333333"
 _NAMED_CLASSES = 40
 _BINS = 40
+# Columns of the training curve in nats, which have no upper bound and may fall below 0; all others are shares.
+_LOSSES = ("loss", "held_out_nll")
 
 
 def score_histogram(scores: np.ndarray, asked: np.ndarray, title: str) -> bytes:
@@ -37,16 +39,19 @@ def score_histogram(scores: np.ndarray, asked: np.ndarray, title: str) -> bytes:
 
 
 def training_curve(epochs: Sequence[Mapping[str, float]], title: str) -> bytes:
-    """Every column of the training curve against the epoch; the loss to the left, the rest to the right."""
+    """Every column of the training curve against the epoch; losses to the left, shares to the right."""
     figure, axes = _figure(title, "epoch", "loss")
     at = [row["epoch"] for row in epochs]
-    others = [name for name in epochs[0] if name not in ("epoch", "loss")]
-    axes.plot(at, [row["loss"] for row in epochs], color=_BLUE, linewidth=1.8, label="loss")
-    axes.set_ylim(bottom=0)
+    losses = [name for name in epochs[0] if name in _LOSSES]
+    shares = [name for name in epochs[0] if name not in ("epoch", *_LOSSES)]
+    for name, style in zip(losses, ("-", "--"), strict=False):
+        axes.plot(at, [row[name] for row in epochs], style, color=_BLUE, linewidth=1.8, label=name.replace("_", " "))
+    if min(row[name] for row in epochs for name in losses) >= 0:
+        axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if others:
+    if shares:
         beside = axes.twinx()
-        for name, style in zip(others, ("-", "--", ":", "-."), strict=False):
+        for name, style in zip(shares, ("-", "--", ":", "-."), strict=False):
             beside.plot(at, [row[name] for row in epochs], style, color=_ORANGE, linewidth=1.8)
             axes.plot([], [], style, color=_ORANGE, linewidth=1.8, label=name.replace("_", " "))
         beside.set_ylim(0, 1.02)
@@ -81,7 +86,7 @@ def class_balance(per_class: Mapping[str, int], title: str) -> bytes:
     figure, axes = _figure(title, "labels", "", left=0.05 + 0.011 * max(map(len, names)), tall=tall)
     bars = axes.barh(range(len(names)), list(per_class.values()), height=0.75, color=_BLUE)
     axes.bar_label(bars, fontsize=9, color=_INK, padding=3)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names, parse_math=False)  # a $ in a name is a $
     axes.invert_yaxis()
     axes.margins(x=0.08, y=0.02)
     axes.grid(visible=False)

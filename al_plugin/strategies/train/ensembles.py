@@ -73,8 +73,8 @@ def snapshot_ensemble(
 ) -> Fitted:
     """The network at the end of each of M cosine cycles of the learning rate.
 
-    lr(t) = ½ lr (1 + cos(π (t mod n) / n)) at epoch t, n = ⌈epochs / M⌉; fewer epochs give fewer
-    members.
+    Cycles part the epochs evenly, at k · epochs / M rounded; lr(t) = ½ lr (1 + cos(π t / n)) at epoch t of a
+    cycle of n epochs. Fewer epochs than M give a member each.
     """
     from al_plugin.models.ensembles import snapshots
 
