@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from al_plugin import __version__, commands, dvc_config, layout, store
+from al_plugin import __version__, commands, dvc_config, dvc_ignore, layout, store
 from al_plugin.documents import read_dvc
 
 # The stages of a round whose outputs are compared; `track` has none.
@@ -121,7 +122,7 @@ def listing(past: PastRound, path: str, digest: str) -> dict[str, str] | None:
     """
     commits = commands.git("rev-list", "--first-parent", past.commit, "--", path).split()
     for blobs in (files_at(commit, path) for commit in (past.commit, *commits)):
-        if blobs and hash_of_blobs(blobs) == digest:
+        if blobs and digest in hashes_of_blobs(blobs, path):
             return {name: _KNOWN[blob] for name, blob in blobs.items()}
     return folder_listing(past, digest)
 
@@ -165,10 +166,20 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def digests_of(folder: Path) -> dict[str, str]:
-    """MD5 of every file of a folder, by path within it."""
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return {path.relative_to(folder).as_posix(): digest_of(path) for path in files}
+def digests_of(folder: Path, root: Path = Path()) -> dict[str, str]:
+    """MD5 of every file of a folder, by path within it; without what the .dvcignore of the repository ``root`` names.
+
+    Hidden files count, as they do for DVC.
+    """
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    kept = hashed(files, Path(os.path.relpath(folder, root)).as_posix(), root)
+    return {name: digest_of(files[name]) for name in kept}
+
+
+def hashed(names: Iterable[str], folder: str, root: Path = Path()) -> list[str]:
+    """Those of a folder's files that DVC hashes in the repository ``root``: all but those that its .dvcignore names."""
+    left_out, head = dvc_ignore.left_out(root), "" if folder == "." else f"{folder}/"
+    return [name for name in names if not left_out(f"{head}{name}")]
 
 
 def _remembered_round_at(commit: str) -> PastRound | None:
@@ -202,7 +213,7 @@ def round_of(commit: str, lock: dict[str, Any] | None, manifests: Callable[[], M
     if lock is None or not _whole(lock):
         return None
     blobs = manifests()
-    if _pinned(lock, layout.MANIFESTS) != hash_of_blobs(blobs):
+    if _pinned(lock, layout.MANIFESTS) not in hashes_of_blobs(blobs, layout.MANIFESTS):
         return None
     return PastRound(len({name.split("/")[0] for name in blobs if name.startswith("round_")}), commit, lock)
 
@@ -232,10 +243,14 @@ def files_at(commit: str, folder: str) -> dict[str, str]:
     return {path.removeprefix(f"{folder}/"): head.split()[2] for head, _, path in rows}
 
 
-def hash_of_blobs(blobs: Mapping[str, str]) -> str:
-    """DVC's hash of a folder whose files are these Git blobs, by path within it."""
-    known = md5s(blobs.values())
-    return folder_hash({name: known[blob] for name, blob in blobs.items()})
+def hashes_of_blobs(blobs: Mapping[str, str], folder: str) -> set[str]:
+    """DVC's hash of a folder whose files are these Git blobs, by path within it.
+
+    Without what .dvcignore names today, and with it: at that commit it may have been another.
+    """
+    known, kept = md5s(blobs.values()), hashed(blobs, folder)
+    found = {folder_hash({name: known[blob] for name, blob in blobs.items()})}
+    return found if len(kept) == len(blobs) else found | {folder_hash({name: known[blobs[name]] for name in kept})}
 
 
 def folder_hash(digests: dict[str, str]) -> str:

@@ -315,6 +315,16 @@ def test_an_id_that_is_no_text_is_one_line(chain: Path, capsys: pytest.CaptureFi
     assert "is not a query row (sample_id is" in broken(capsys)["label files"]
 
 
+def test_a_pointer_to_the_labels_that_is_no_pointer_is_one_line(chain: Path, capsys: pytest.CaptureFixture) -> None:
+    Path(layout.LABELS_DVC).write_text("- a\n")
+    chained_campaign.pin()
+    commit(chain, "Odd")
+    lock = Path(layout.DVC_LOCK)
+    lock.write_text(f"# once more\n{lock.read_text()}")
+    commit(chain, "Round 2 again")
+    assert "pins other label files" in broken(capsys)["dvc.lock"]
+
+
 def test_names_of_files_do_not_reach_the_terminal_raw(chain: Path, capsys: pytest.CaptureFixture) -> None:
     csv, _ = filed(1)
     Path(csv).rename(csv.replace("ann", "\x1b[31mann"))
