@@ -51,10 +51,13 @@ def steps() -> list[Step]:
 
 
 def rounds_of(history_of: Sequence[Step]) -> dict[str, history.PastRound]:
-    """The commits among them that hold a round, oldest first; every lock and every label file is read once."""
+    """The commits among them that hold a round, oldest first; every lock and every label file is read once.
+
+    A commit whose dvc.lock cannot be read holds none.
+    """
     names = {step.commit: step.after.get(layout.DVC_LOCK, "") for step in history_of}
     contents = history.contents(filter(None, names.values()))
-    locks = {blob: read_yaml(content, layout.DVC_LOCK) for blob, content in contents.items()}
+    locks = {blob: history.committed_lock(content) for blob, content in contents.items()}
     history.md5s({blob for step in history_of for path, blob in step.after.items() if not path.endswith(".lock")})
     found = dict[str, history.PastRound]()
     for step in history_of:

@@ -12,6 +12,7 @@ from typing import Any
 
 from al_plugin import __version__, commands, dvc_config, dvc_ignore, layout, store
 from al_plugin.documents import read_dvc
+from al_plugin.errors import ParamsError
 
 # The stages of a round whose outputs are compared; `track` has none.
 STAGES = ("merge-labels", "train", "score", "select")
@@ -66,7 +67,7 @@ def past_rounds() -> dict[int, PastRound]:
     """Rounds by number, oldest first.
 
     A commit counts where its dvc.lock was written for the manifests it holds: a commit that only
-    adds labels does not.
+    adds labels does not, nor does one whose dvc.lock cannot be read.
     """
     found: dict[int, PastRound] = {}
     if commands.git_bytes("rev-parse", "--verify", "--quiet", "HEAD") is None:
@@ -204,8 +205,15 @@ def _round_at(commit: str) -> PastRound | None:
     content = commands.git_bytes("show", f"{commit}:./{layout.DVC_LOCK}")
     if content is None:
         return None
-    lock = read_dvc(content, f"{commit[:9]}:{layout.DVC_LOCK}")
-    return round_of(commit, lock, lambda: files_at(commit, layout.MANIFESTS))
+    return round_of(commit, committed_lock(content), lambda: files_at(commit, layout.MANIFESTS))
+
+
+def committed_lock(content: bytes) -> dict[str, Any] | None:
+    """A dvc.lock out of a commit, None where it cannot be read: nobody can mend it there, the next one may be whole."""
+    try:
+        return read_dvc(content, layout.DVC_LOCK)
+    except ParamsError:
+        return None
 
 
 def round_of(commit: str, lock: dict[str, Any] | None, manifests: Callable[[], Mapping[str, str]]) -> PastRound | None:

@@ -5,6 +5,7 @@ from conftest import ROOT
 
 from al_plugin import __version__
 from al_plugin.config import check_version, read_params
+from al_plugin.documents import read_yaml
 from al_plugin.errors import AlError, ParamsError
 
 GOOD = """
@@ -79,6 +80,11 @@ def test_missing_name_is_said() -> None:
 def test_a_campaign_name_with_a_slash_is_refused() -> None:
     with pytest.raises(ParamsError, match=r"campaign\.name"):
         read_params(b'campaign: {name: "a/b", classes: ["a", "b"]}')
+
+
+def test_a_key_twice_names_its_file_and_line() -> None:
+    with pytest.raises(ParamsError, match=r"^dvc\.lock line 3 .*key 'stages' stands twice"):
+        read_yaml(b"schema: '2.0'\nstages: {}\nstages: {}\n", "dvc.lock")
 
 
 def test_scientific_notation_is_a_number() -> None:

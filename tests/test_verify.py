@@ -315,6 +315,31 @@ def test_an_id_that_is_no_text_is_one_line(chain: Path, capsys: pytest.CaptureFi
     assert "is not a query row (sample_id is" in broken(capsys)["label files"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "schema: '2.0'\n<<<<<<< HEAD\nstages: {}\n=======\nstages: {}\n>>>>>>> other\n",
+        "schema: '2.0'\nstages: {}\nstages: {}\n",
+        "schema: '2.0'\nstages:\n  merge-labels:\n    cmd: 'exec py",
+        "- a\n",
+        "stages: {merge-labels: {deps: [data/labels]}, train: {}, score: {}, select: {}}\n",
+        "stages: {merge-labels: {deps: }, train: {}, score: {}, select: {}}\n",
+    ],
+    ids=["conflict", "key twice", "cut off", "list", "paths alone", "null"],
+)
+def test_a_commit_with_a_broken_lock_holds_no_round(text: str, chain: Path, capsys: pytest.CaptureFixture) -> None:
+    """The next commit mended it: nothing that reads history stops at the one before."""
+    lock = Path(layout.DVC_LOCK)
+    whole = lock.read_bytes()
+    lock.write_text(text)
+    commit(chain, "A broken dvc.lock")
+    lock.write_bytes(whole)
+    commit(chain, "Mended")
+    assert broken(capsys) == {}
+    assert list(history.past_rounds()) == [0, 1, 2]
+    assert al("status") == 0
+
+
 def test_a_pointer_to_the_labels_that_is_no_pointer_is_one_line(chain: Path, capsys: pytest.CaptureFixture) -> None:
     Path(layout.LABELS_DVC).write_text("- a\n")
     chained_campaign.pin()
