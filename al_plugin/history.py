@@ -84,10 +84,12 @@ def current_round() -> PastRound | None:
     """The round in the working tree, committed or not, or None where `dvc repro` has not finished it."""
     path = Path(layout.DVC_LOCK)
     lock: dict[str, Any] = read_dvc(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else {}
-    if not _whole(lock) or _pinned(lock, layout.MANIFESTS) != present_manifests():
+    if not _whole(lock):
         return None
-    numbers = [name for name in Path(layout.MANIFESTS).glob("round_*") if name.is_dir()]
-    return PastRound(len(numbers), "", lock)
+    files = digests_of(Path(layout.MANIFESTS))
+    if _pinned(lock, layout.MANIFESTS) != folder_hash(files):
+        return None
+    return PastRound(len(layout.rounds_in(files)), "", lock)
 
 
 def read_output(past: PastRound, path: str) -> bytes | None:
@@ -223,7 +225,7 @@ def round_of(commit: str, lock: dict[str, Any] | None, manifests: Callable[[], M
     blobs = manifests()
     if _pinned(lock, layout.MANIFESTS) not in hashes_of_blobs(blobs, layout.MANIFESTS):
         return None
-    return PastRound(len({name.split("/")[0] for name in blobs if name.startswith("round_")}), commit, lock)
+    return PastRound(len(layout.rounds_in(blobs)), commit, lock)
 
 
 def _pinned(lock: Mapping[str, Any], path: str) -> str | None:

@@ -75,6 +75,7 @@ def _present() -> tuple[list[LabelRound], list[Break]]:
     rounds, broken = list[LabelRound](), list[Break]()
     numbers = ledger.round_numbers()
     try:
+        ledger.refuse_misnamed()
         refuse_gaps(numbers)
     except AlError as error:
         broken.append(Break(error.found, error.change))

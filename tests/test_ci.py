@@ -311,6 +311,17 @@ def test_a_link_among_the_labels_is_not_followed(
     assert "hidden" not in errors
 
 
+def test_another_name_of_a_round_is_told_and_does_not_count(branch: Path, capsys: pytest.CaptureFixture) -> None:
+    before = ledger.round_count()
+    Path(layout.MANIFESTS, "round_1").mkdir()
+    Path(layout.MANIFESTS, "round_1", "x.json").write_text("{}")
+    commit(branch, "Another name")
+    code, errors = said_of(capsys)
+    assert code == 1
+    assert "data/manifests/round_1 is not named as a label round" in errors
+    assert ledger.round_count() == before == len(ledger.round_numbers())
+
+
 def test_a_branch_cannot_weaken_its_own_expectations(branch: Path, capsys: pytest.CaptureFixture) -> None:
     answer(lambda _: "no class", "eve", "--quarantine")
     suite = json.loads(Path(layout.SUITE).read_text())

@@ -404,6 +404,16 @@ def spoil_gap() -> None:
         Path(folder, "round_0001").rename(Path(folder, "round_0003"))
 
 
+def spoil_name() -> None:
+    for folder in (layout.LABELS, layout.MANIFESTS):
+        Path(folder, "round_0001").rename(Path(folder, "round_1"))
+
+
+def spoil_half_filed() -> None:
+    Path(layout.LABELS, "round_0002").mkdir()
+    shutil.copy(filed(1, "query"), Path(layout.LABELS, "round_0002"))
+
+
 def spoil_altered_query() -> None:
     path = filed(1, "query")
     path.write_bytes(path.read_bytes().replace(b'"rank": 1,', b'"rank": 9,'))
@@ -428,6 +438,8 @@ def spoil_empty_batch() -> None:
         (spoil_unannounced, "which no manifest names"),
         (spoil_round_gone, "lacks b01-"),
         (spoil_gap, "not contiguous: have 3, missing 1, 2"),
+        (spoil_name, "data/labels/round_1 is not named as a label round"),
+        (spoil_half_filed, "round_0002 holds query-"),
         (spoil_altered_query, ".jsonl was altered"),
         (spoil_manifest, "is not a manifest"),
         (spoil_empty_batch, "is an empty batch"),
@@ -448,6 +460,18 @@ def test_stray_files_of_desktops_are_ignored(first_round: Path) -> None:
     answer_first_round()
     Path(layout.LABELS, ".DS_Store").write_bytes(b"x")
     Path(layout.LABELS, "round_0001/.DS_Store").write_bytes(b"x")
+    assert stage("merge_labels") == 0
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("folder", [layout.LABELS, layout.MANIFESTS])
+def test_an_empty_folder_is_no_round(folder: str, first_round: Path, *, hidden: bool) -> None:
+    """What Git leaves behind on a change of branches, or a desktop in a folder that was looked into."""
+    answer_first_round()
+    Path(folder, "round_0002").mkdir()
+    if hidden:
+        Path(folder, "round_0002", ".DS_Store").touch()
+    assert ledger.round_count() == 1
     assert stage("merge_labels") == 0
 
 
