@@ -311,6 +311,20 @@ def test_a_link_among_the_labels_is_not_followed(
     assert "hidden" not in errors
 
 
+@pytest.mark.parametrize("what", ["data", layout.LABELS, layout.MANIFESTS, layout.QUERIES])
+def test_a_folder_of_labels_that_is_a_link_is_not_followed(
+    what: str, branch: Path, capsys: pytest.CaptureFixture
+) -> None:
+    answer(lambda _: "no class", "eve", "--quarantine")
+    Path(what).rename("elsewhere")
+    Path(what).symlink_to(Path("elsewhere").resolve())
+    commit(branch, "Link")
+    code, errors = said_of(capsys)
+    assert code == 1
+    assert errors.splitlines()[0].startswith(f"al ci check: {what} is a link or a device")
+    assert "no class" not in errors
+
+
 def test_another_name_of_a_round_is_told_and_does_not_count(branch: Path, capsys: pytest.CaptureFixture) -> None:
     before = ledger.round_count()
     Path(layout.MANIFESTS, "round_1").mkdir()
