@@ -98,6 +98,16 @@ def read_output(past: PastRound, path: str) -> bytes | None:
     return None if digest is None or digest.endswith(".dir") else _cached(past, digest)
 
 
+def read_object(past: PastRound, path: str) -> dict[str, Any] | None:
+    """The JSON object of a stage output of a past round, or None where it is not in the cache or damaged there."""
+    content = read_output(past, path)
+    try:
+        value = None if content is None else json.loads(content)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def read_folder(past: PastRound, path: str, suffix: str) -> dict[str, bytes] | None:
     """Files of an output folder that end in ``suffix``, by path within it, in order; None if one is not cached."""
     digest = past.outputs().get(path)

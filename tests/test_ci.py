@@ -677,6 +677,22 @@ def test_the_best_round_in_git_stands_in_for_a_champion(monkeypatch: pytest.Monk
     assert gates.reference(by_nll, notes) == Reference(0.7, "round 1, the best in Git")
 
 
+@pytest.mark.parametrize("damaged", [b"", b'{"eval', b"[]", b'{"eval": [1]}'])
+def test_a_past_round_whose_measure_is_damaged_is_passed_over(damaged: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    from al_plugin import history
+
+    whole = b'{"eval": {"accuracy": 0.7}}'
+    lock: dict = {"stages": {}}
+    rounds = {number: history.PastRound(number, "c" * 40, lock) for number in (0, 1)}
+    monkeypatch.setattr(history, "past_rounds", lambda: rounds)
+    monkeypatch.setattr(history, "read_output", lambda one, _: whole if one.number == 0 else damaged)
+    monkeypatch.setattr(gates.promote, "evaluated_on", lambda: None)
+    monkeypatch.setattr(gates.promote, "champion", lambda _: (None, ""))
+    monkeypatch.setattr(commands, "dvc", lambda *_: "")
+    params = read_params((ROOT / layout.PARAMS).read_bytes())
+    assert gates.reference(params, []) == Reference(0.7, "round 0, the best in Git")
+
+
 # --- champions -----------------------------------------------------------------------------------
 
 

@@ -315,6 +315,24 @@ def test_an_id_that_is_no_text_is_one_line(chain: Path, capsys: pytest.CaptureFi
     assert "is not a query row (sample_id is" in broken(capsys)["label files"]
 
 
+def test_a_filed_query_cut_off_is_told_beside_the_other_checks(chain: Path, capsys: pytest.CaptureFixture) -> None:
+    ledger.file_query()
+    path = Path(handed_out(3))
+    path.write_bytes(path.read_bytes()[:-30])
+    found = broken(capsys)
+    assert set(found) == {"queries", "evaluation set"}
+    assert f"{path} line" in found["queries"]
+    assert "git checkout" in found["queries"]
+
+
+def test_an_evaluation_set_cut_off_is_told_beside_the_other_checks(chain: Path, capsys: pytest.CaptureFixture) -> None:
+    path = Path(layout.EVAL, "part-00000.parquet")
+    path.write_bytes(path.read_bytes()[:-10])
+    found = broken(capsys)
+    assert set(found) == {"evaluation set"}
+    assert f"{path} is not a readable parquet file" in found["evaluation set"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
