@@ -1,15 +1,17 @@
 """Label rounds: the gate, filing, merging, and what is refused."""
 
+import fcntl
 import json
 import random
 import shutil
 from pathlib import Path
 
+import chained_campaign
 import pyarrow.parquet as pq
 import pytest
-from conftest import al, commit, filed, fill, manifest_of, stage, tree, truth, turn
+from conftest import CLASSES, al, commit, filed, fill, manifest_of, stage, tree, truth, turn
 
-from al_plugin import commands, layout, ledger
+from al_plugin import commands, layout, ledger, template
 from al_plugin.data.answers import COLUMNS, digest, file_name, for_people, read_sheet, to_csv
 from al_plugin.errors import CampaignError, LabelError
 
@@ -266,6 +268,62 @@ def test_a_killed_move_to_dvc_is_finished_by_running_it_again(first_round: Path)
     commit(first_round, "Labels under DVC")
     assert Path(layout.LABELS_DVC).is_file()
     assert stage("merge_labels") == 0
+
+
+@pytest.fixture
+def below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An answered round of a campaign in a folder of its Git repository, committed, as the current folder."""
+    commands.git("init", "--quiet", cwd=tmp_path)
+    folder = tmp_path / "team" / "campaign"
+    folder.mkdir(parents=True)
+    commands.dvc("init", "--subdir", "--quiet", cwd=folder)
+    template.write(folder, "sub", CLASSES)
+    monkeypatch.chdir(folder)
+    chained_campaign.build(folder, 1, 6)
+    Path(layout.DVC_LOCK).unlink()  # of no `dvc repro`: DVC would miss its stages
+    commit(folder, "Round 1")
+    return folder
+
+
+def test_a_killed_move_to_dvc_is_finished_in_a_subfolder(below: Path) -> None:
+    """Git tells its paths from the repository's root, the campaign has its own."""
+    commands.git("rm", "-r", "--quiet", "--cached", "--", layout.LABELS)
+    with Path(".gitignore").open("a") as ignore:
+        ignore.write("/data/labels\n")
+    assert al("labels", "store", "dvc") == 0
+    assert layout.LABELS_DVC in commands.git("ls-files").splitlines()
+
+
+def test_moving_an_uncommitted_round_is_refused_in_a_subfolder(below: Path, capsys: pytest.CaptureFixture) -> None:
+    chained_campaign.answer(2, ("ann",))
+    assert al("labels", "store", "dvc") == 1
+    assert "not committed" in capsys.readouterr().err
+    commands.git("rm", "-r", "--quiet", "--cached", "--", layout.LABELS)
+    with Path(".gitignore").open("a") as ignore:
+        ignore.write("/data/labels\n")
+    assert al("labels", "store", "dvc") == 1, "nor where a killed move has made Git ignore them"
+
+
+def test_nobody_files_labels_while_they_move(first_round: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_first_round()
+    commit(first_round, "Round 1")
+    whole, held = commands.git, []
+
+    def watched(*words: str, **options: str) -> str:
+        if words[0] in ("rm", "add"):
+            with (
+                open(Path(layout.PRIVATE, "locks", "labels.lock"), "w") as second,
+                pytest.raises(BlockingIOError),
+            ):
+                fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.append(words[0])
+        return whole(*words, **options)
+
+    monkeypatch.setattr(commands, "git", watched)
+    assert al("labels", "store", "dvc") == 0
+    assert held == ["rm", "add"]
+    assert al("labels", "store", "git") == 0
+    assert held == ["rm", "add", "add", "rm"]
 
 
 def test_quarantine_files_the_batch_whole(first_round: Path) -> None:
