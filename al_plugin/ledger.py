@@ -234,7 +234,10 @@ def queries_by_round(rounds: Iterable[LabelRound]) -> dict[int, tuple[QueryRow, 
 
 
 def plan(answers: Iterable[tuple[int, Answer]], rounds: Iterable[LabelRound]) -> list[AnswerFile]:
-    """New answers (round, answer) as files: one per round and annotator, numbered after the filed."""
+    """New answers (round, answer) as files: one per round and annotator, numbered after the filed.
+
+    LabelError where one would be larger than what is read of a label round: nobody could read it again.
+    """
     groups: dict[tuple[int, str], list[Answer]] = {}
     for number, answer in answers:
         groups.setdefault((number, answer.annotator), []).append(answer)
@@ -243,7 +246,14 @@ def plan(answers: Iterable[tuple[int, Answer]], rounds: Iterable[LabelRound]) ->
     for (number, annotator), group in sorted(groups.items()):
         names = [answer_files.batch_number(file.name) for file in filed.get(number, ())]
         own = [batch for batch, who in names if who == answer_files.name_part(annotator)]
-        name = answer_files.file_name(max(own, default=0) + 1, annotator, answer_files.to_csv(group))
+        content = answer_files.to_csv(group)
+        if len(content) > TEXT:
+            raise LabelError(
+                f"the answers of {annotator} for round {number} take {len(content):,} bytes as they are filed, "
+                f"at most {TEXT:,} are read",
+                change="offer them in two files",
+            )
+        name = answer_files.file_name(max(own, default=0) + 1, annotator, content)
         planned.append(AnswerFile(number, name, tuple(group)))
     return planned
 

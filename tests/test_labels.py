@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import CLASSES, al, commit, filed, fill, manifest_of, stage, tree, truth, turn
 
-from al_plugin import commands, layout, ledger, template
+from al_plugin import commands, intake, layout, ledger, template
 from al_plugin.data.answers import COLUMNS, digest, file_name, for_people, read_sheet, to_csv
 from al_plugin.errors import CampaignError, LabelError
 
@@ -79,6 +79,37 @@ def test_a_spreadsheet_that_grew_files_only_the_new_rows(first_round: Path, caps
     said = capsys.readouterr().out
     assert "5 answers were filed before" in said
     assert f"{filed(1, 'b02--ann').name}: 7 answers" in said
+
+
+def test_a_filed_answer_with_another_sample_is_refused(first_round: Path, capsys: pytest.CaptureFixture) -> None:
+    """The query, annotator and label of a filed answer, and a sample that the query did not ask for."""
+    answer_first_round()
+    row, other = _rows(Path("filled.csv"))[:2]
+    _write(Path("again.csv"), [row | {"sample_id": other["sample_id"]}])
+    capsys.readouterr()
+    assert al("labels", "add", "again.csv") == 1
+    assert "sample_id is not the one this query_id asked for" in capsys.readouterr().err
+
+
+def test_a_batch_that_nobody_could_read_again_is_not_filed(
+    first_round: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """The filed form quotes every cell: it is larger than the sheet, which may be read."""
+    filled = fill(export(), Path("filled.csv"), truth)
+    before = tree(first_round)
+    filed_form = len(to_csv(read_sheet(filled.read_bytes(), "").answers))
+    assert filed_form > filled.stat().st_size
+    for module in (ledger, intake):
+        monkeypatch.setattr(module, "TEXT", filed_form - 1)
+    capsys.readouterr()
+    assert al("labels", "add", str(filled)) == 1
+    said = capsys.readouterr().err
+    assert f"take {filed_form:,} bytes as they are filed, at most {filed_form - 1:,} are read" in said
+    assert said.count("\n") == 1
+    assert tree(first_round) == before
+    for module in (ledger, intake):
+        monkeypatch.setattr(module, "TEXT", filed_form)
+    assert al("labels", "add", str(filled)) == 0
 
 
 def test_blank_rows_stay_pending(first_round: Path, capsys: pytest.CaptureFixture) -> None:
