@@ -24,7 +24,7 @@ def differing_inputs(past: history.PastRound, folder: Path, stages: tuple[str, .
         for entry in past.lock["stages"][name].get("deps", [])
         if entry["path"] not in written
     }
-    changed = [path for path, digest in pinned.items() if digest and _digest(folder / path) != digest]
+    changed = [path for path, digest in pinned.items() if digest and _digest(folder, path) != digest]
     labels = (layout.LABELS, layout.MANIFESTS)
     data = (layout.POOL, layout.EVAL)
     code = [path for path in changed if path not in (*labels, *data, layout.QUERIES)]
@@ -35,9 +35,10 @@ def differing_inputs(past: history.PastRound, folder: Path, stages: tuple[str, .
         yield from (f"{what} {_within(past, folder, path, pinned[path])}" for path in paths if path in changed)
 
 
-def _digest(path: Path) -> str | None:
+def _digest(folder: Path, name: str) -> str | None:
+    path = folder / name
     if path.is_dir():
-        return history.folder_hash(history.digests_of(path))
+        return history.folder_hash(history.digests_of(path, folder))
     return history.digest_of(path) if path.is_file() else None
 
 
@@ -48,7 +49,7 @@ def _within(past: history.PastRound, folder: Path, path: str, pinned: str) -> st
     before = history.listing(past, path, pinned)
     if before is None:
         return f"{path}, in a file that is not known: what was pinned is in no commit and not in the DVC cache"
-    now = history.digests_of(folder / path) if (folder / path).is_dir() else {}
+    now = history.digests_of(folder / path, folder) if (folder / path).is_dir() else {}
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             gone = ", which is not there" if name not in now else ", which is new" if name not in before else ""

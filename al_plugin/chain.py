@@ -7,6 +7,7 @@ from functools import partial
 
 from al_plugin import commands, history, layout
 from al_plugin.documents import read_yaml
+from al_plugin.errors import ParamsError
 
 _FOLDERS = (layout.LABELS, layout.LABELS_DVC, layout.MANIFESTS, layout.QUERIES, layout.DVC_LOCK)
 _TAKEN = re.compile(rf"{layout.LABELS}/round_(\d+)/query[^/]*\.jsonl")
@@ -50,10 +51,13 @@ def steps() -> list[Step]:
 
 
 def rounds_of(history_of: Sequence[Step]) -> dict[str, history.PastRound]:
-    """The commits among them that hold a round, oldest first; every lock and every label file is read once."""
+    """The commits among them that hold a round, oldest first; every lock and every label file is read once.
+
+    A commit whose dvc.lock cannot be read holds none.
+    """
     names = {step.commit: step.after.get(layout.DVC_LOCK, "") for step in history_of}
     contents = history.contents(filter(None, names.values()))
-    locks = {blob: read_yaml(content, layout.DVC_LOCK) for blob, content in contents.items()}
+    locks = {blob: history.committed_lock(content) for blob, content in contents.items()}
     history.md5s({blob for step in history_of for path, blob in step.after.items() if not path.endswith(".lock")})
     found = dict[str, history.PastRound]()
     for step in history_of:
@@ -125,7 +129,7 @@ def unlike_locks(history_of: Sequence[Step], rounds: Rounds) -> Iterator[Break]:
         if past is None:
             continue
         pinned = {entry["path"]: entry.get("md5") for entry in past.lock["stages"]["merge-labels"].get("deps", [])}
-        if layout.LABELS in pinned and pinned[layout.LABELS] != _labels_hash(step.after):
+        if layout.LABELS in pinned and pinned[layout.LABELS] not in _labels_hashes(step.after):
             yield Break(
                 f"dvc.lock of round {past.number} (commit {step.commit[:9]}) pins other label files than it comes with",
                 f"find what changed: git log --stat {step.commit[:9]} -- {layout.LABELS}; then dvc repro and commit",
@@ -156,13 +160,15 @@ def queries_handed_out(history_of: Sequence[Step]) -> Iterator[Break]:
             yield Break(f"{path} is not the query that was handed out", "answer the query as it was filed")
 
 
-def _labels_hash(blobs: Blobs) -> str | None:
-    """DVC's hash of data/labels at a commit."""
+def _labels_hashes(blobs: Blobs) -> set[str]:
+    """DVC's hash of data/labels at a commit, as ``hashes_of_blobs`` has it; none where its pointer cannot be read."""
     if layout.LABELS_DVC in blobs:
         content = commands.git_bytes("cat-file", "blob", blobs[layout.LABELS_DVC])
-        outs = (read_yaml(content or b"", layout.LABELS_DVC) or {}).get("outs") or [{}]
-        return str(outs[0].get("md5"))
-    return history.hash_of_blobs(_under(blobs, layout.LABELS))
+        try:
+            return {str(read_yaml(content or b"", layout.LABELS_DVC)["outs"][0]["md5"])}
+        except (ParamsError, TypeError, LookupError):
+            return set()  # no pointer that DVC wrote
+    return history.hashes_of_blobs(_under(blobs, layout.LABELS), layout.LABELS)
 
 
 def _in_dvc() -> bool:

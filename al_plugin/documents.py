@@ -28,7 +28,8 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key is no text", key.start_mark)
             if key.value in seen:
-                raise ParamsError(f"params.yaml line {key.start_mark.line + 1}: key {key.value!r} stands twice")
+                said = f"key {key.value!r} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
@@ -87,14 +88,18 @@ def _refuse_conflict(content: bytes, where: str) -> None:
 
 
 def read_dvc(content: bytes, where: str) -> dict[str, Any]:
-    """A dvc.yaml or dvc.lock, or ParamsError unless its stages hold lists of paths, or of mappings with one."""
+    """A dvc.yaml or dvc.lock, or ParamsError unless its stages hold lists of paths, or of mappings with one.
+
+    In a dvc.lock, which tells a hash of each path, they are mappings.
+    """
     document = read_yaml(content, where) or {}
     stages = (document.get("stages") or {}) if isinstance(document, dict) else None
     if not (isinstance(stages, dict) and all(isinstance(stage, dict) for stage in stages.values())):
         raise ParamsError(f"{where} holds no stages as DVC writes them", change="restore it with git checkout")
+    bare = not where.endswith("dvc.lock")
     for stage in stages.values():
-        for entry in [entry for section in ("deps", "outs") for entry in _listed(stage.get(section))]:
-            path = entry.get("path", "") if isinstance(entry, dict) else entry
+        for entry in [entry for section in ("deps", "outs") for entry in _listed(stage.get(section, []))]:
+            path = entry.get("path", "") if isinstance(entry, dict) else entry if bare else None
             md5 = entry.get("md5", "") if isinstance(entry, dict) else ""
             if not isinstance(path, str) or not isinstance(md5, str):
                 raise ParamsError(
@@ -104,4 +109,4 @@ def read_dvc(content: bytes, where: str) -> dict[str, Any]:
 
 
 def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [None] if value else []
+    return value if isinstance(value, list) else [None]

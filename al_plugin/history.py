@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from al_plugin import __version__, commands, dvc_config, layout, store
+from al_plugin import __version__, commands, dvc_config, dvc_ignore, layout, store
 from al_plugin.documents import read_dvc
+from al_plugin.errors import ParamsError
 
 # The stages of a round whose outputs are compared; `track` has none.
 STAGES = ("merge-labels", "train", "score", "select")
@@ -65,7 +67,7 @@ def past_rounds() -> dict[int, PastRound]:
     """Rounds by number, oldest first.
 
     A commit counts where its dvc.lock was written for the manifests it holds: a commit that only
-    adds labels does not.
+    adds labels does not, nor does one whose dvc.lock cannot be read.
     """
     found: dict[int, PastRound] = {}
     if commands.git_bytes("rev-parse", "--verify", "--quiet", "HEAD") is None:
@@ -82,16 +84,28 @@ def current_round() -> PastRound | None:
     """The round in the working tree, committed or not, or None where `dvc repro` has not finished it."""
     path = Path(layout.DVC_LOCK)
     lock: dict[str, Any] = read_dvc(path.read_bytes(), layout.DVC_LOCK) if path.is_file() else {}
-    if not _whole(lock) or _pinned(lock, layout.MANIFESTS) != present_manifests():
+    if not _whole(lock):
         return None
-    numbers = [name for name in Path(layout.MANIFESTS).glob("round_*") if name.is_dir()]
-    return PastRound(len(numbers), "", lock)
+    files = digests_of(Path(layout.MANIFESTS))
+    if _pinned(lock, layout.MANIFESTS) != folder_hash(files):
+        return None
+    return PastRound(len(layout.rounds_in(files)), "", lock)
 
 
 def read_output(past: PastRound, path: str) -> bytes | None:
     """Content of a stage output of a past round from the local DVC cache, or None if it is not there."""
     digest = past.outputs().get(path)
     return None if digest is None or digest.endswith(".dir") else _cached(past, digest)
+
+
+def read_object(past: PastRound, path: str) -> dict[str, Any] | None:
+    """The JSON object of a stage output of a past round, or None where it is not in the cache or damaged there."""
+    content = read_output(past, path)
+    try:
+        value = None if content is None else json.loads(content)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def read_folder(past: PastRound, path: str, suffix: str) -> dict[str, bytes] | None:
@@ -121,7 +135,7 @@ def listing(past: PastRound, path: str, digest: str) -> dict[str, str] | None:
     """
     commits = commands.git("rev-list", "--first-parent", past.commit, "--", path).split()
     for blobs in (files_at(commit, path) for commit in (past.commit, *commits)):
-        if blobs and hash_of_blobs(blobs) == digest:
+        if blobs and digest in hashes_of_blobs(blobs, path):
             return {name: _KNOWN[blob] for name, blob in blobs.items()}
     return folder_listing(past, digest)
 
@@ -165,10 +179,20 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def digests_of(folder: Path) -> dict[str, str]:
-    """MD5 of every file of a folder, by path within it."""
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return {path.relative_to(folder).as_posix(): digest_of(path) for path in files}
+def digests_of(folder: Path, root: Path = Path()) -> dict[str, str]:
+    """MD5 of every file of a folder, by path within it; without what the .dvcignore of the repository ``root`` names.
+
+    Hidden files count, as they do for DVC.
+    """
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    kept = hashed(files, Path(os.path.relpath(folder, root)).as_posix(), root)
+    return {name: digest_of(files[name]) for name in kept}
+
+
+def hashed(names: Iterable[str], folder: str, root: Path = Path()) -> list[str]:
+    """Those of a folder's files that DVC hashes in the repository ``root``: all but those that its .dvcignore names."""
+    left_out, head = dvc_ignore.left_out(root), "" if folder == "." else f"{folder}/"
+    return [name for name in names if not left_out(f"{head}{name}")]
 
 
 def _remembered_round_at(commit: str) -> PastRound | None:
@@ -193,8 +217,15 @@ def _round_at(commit: str) -> PastRound | None:
     content = commands.git_bytes("show", f"{commit}:./{layout.DVC_LOCK}")
     if content is None:
         return None
-    lock = read_dvc(content, f"{commit[:9]}:{layout.DVC_LOCK}")
-    return round_of(commit, lock, lambda: files_at(commit, layout.MANIFESTS))
+    return round_of(commit, committed_lock(content), lambda: files_at(commit, layout.MANIFESTS))
+
+
+def committed_lock(content: bytes) -> dict[str, Any] | None:
+    """A dvc.lock out of a commit, None where it cannot be read: nobody can mend it there, the next one may be whole."""
+    try:
+        return read_dvc(content, layout.DVC_LOCK)
+    except ParamsError:
+        return None
 
 
 def round_of(commit: str, lock: dict[str, Any] | None, manifests: Callable[[], Mapping[str, str]]) -> PastRound | None:
@@ -202,9 +233,9 @@ def round_of(commit: str, lock: dict[str, Any] | None, manifests: Callable[[], M
     if lock is None or not _whole(lock):
         return None
     blobs = manifests()
-    if _pinned(lock, layout.MANIFESTS) != hash_of_blobs(blobs):
+    if _pinned(lock, layout.MANIFESTS) not in hashes_of_blobs(blobs, layout.MANIFESTS):
         return None
-    return PastRound(len({name.split("/")[0] for name in blobs if name.startswith("round_")}), commit, lock)
+    return PastRound(len(layout.rounds_in(blobs)), commit, lock)
 
 
 def _pinned(lock: Mapping[str, Any], path: str) -> str | None:
@@ -232,10 +263,14 @@ def files_at(commit: str, folder: str) -> dict[str, str]:
     return {path.removeprefix(f"{folder}/"): head.split()[2] for head, _, path in rows}
 
 
-def hash_of_blobs(blobs: Mapping[str, str]) -> str:
-    """DVC's hash of a folder whose files are these Git blobs, by path within it."""
-    known = md5s(blobs.values())
-    return folder_hash({name: known[blob] for name, blob in blobs.items()})
+def hashes_of_blobs(blobs: Mapping[str, str], folder: str) -> set[str]:
+    """DVC's hash of a folder whose files are these Git blobs, by path within it.
+
+    Without what .dvcignore names today, and with it: at that commit it may have been another.
+    """
+    known, kept = md5s(blobs.values()), hashed(blobs, folder)
+    found = {folder_hash({name: known[blob] for name, blob in blobs.items()})}
+    return found if len(kept) == len(blobs) else found | {folder_hash({name: known[blobs[name]] for name in kept})}
 
 
 def folder_hash(digests: dict[str, str]) -> str:

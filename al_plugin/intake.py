@@ -144,12 +144,12 @@ def _without_known(sheet: Sheet, rounds: Sequence[LabelRound]) -> tuple[list[Ans
     files = gate.answered_files(rounds)
     replaced = gate.superseded(files)
     word_for_word = {_words(answer) for file in files for answer in file.answers}
-    standing = {_words(answer)[:4] for file in files for answer in file.answers if file.key(answer) not in replaced}
+    standing = {_words(answer)[:5] for file in files for answer in file.answers if file.key(answer) not in replaced}
     pairs: list[tuple[Answer, int]] = []
     seen: set[tuple[str, ...]] = set()
     for answer, line in zip(sheet.answers, sheet.lines, strict=True):
         words = _words(answer)
-        known = words in word_for_word if answer.supersedes else words[:4] in standing
+        known = words in word_for_word if answer.supersedes else words[:5] in standing
         if not known and words not in seen:  # a row that stands twice word for word is one answer
             seen.add(words)
             pairs.append((answer, line))
@@ -157,7 +157,7 @@ def _without_known(sheet: Sheet, rounds: Sequence[LabelRound]) -> tuple[list[Ans
 
 
 def _words(answer: Answer) -> tuple[str, ...]:
-    return (answer.query_id, answer.annotator, answer.status, answer.label, answer.supersedes)
+    return (answer.query_id, answer.sample_id, answer.annotator, answer.status, answer.label, answer.supersedes)
 
 
 def _round(answer: Answer, queries: Queries, fallback: int) -> int:

@@ -2,39 +2,41 @@
 
 from pathlib import Path
 
-from al_plugin import commands, layout, ledger, store
+from al_plugin import commands, layout, ledger, store, waiting
 from al_plugin.errors import CampaignError
 
 
 def to_dvc() -> None:
     """Put data/labels under DVC; manifests stay in Git, so that a clone without them is refused.
 
-    The files themselves never move. Where it fails Git's index is put back; where it is killed, running
-    it again finishes.
+    The files themselves never move, and nobody files any meanwhile. Where it fails Git's index is put back;
+    where it is killed, running it again finishes.
     """
     commands.require_git()
     commands.require_dvc()
-    ledger.read_rounds()
-    _refuse_uncommitted()
-    commands.git("rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS)
-    try:
-        ignore(layout.LABELS, present=True)
-        commands.dvc("add", layout.LABELS)  # refuses what Git tracks
-    except BaseException:
-        ignore(layout.LABELS, present=False)
-        commands.git("reset", "--quiet", "--", layout.LABELS)
-        raise
-    commands.git("add", "--", layout.LABELS_DVC, ".gitignore")
+    with waiting.filing():
+        ledger.read_rounds()
+        _refuse_uncommitted()
+        commands.git("rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS)
+        try:
+            ignore(layout.LABELS, present=True)
+            commands.dvc("add", layout.LABELS)  # refuses what Git tracks
+        except BaseException:
+            ignore(layout.LABELS, present=False)
+            commands.git("reset", "--quiet", "--", layout.LABELS)
+            raise
+        commands.git("add", "--", layout.LABELS_DVC, ".gitignore")
 
 
 def to_git() -> None:
     """Bring data/labels back into Git. Safe to stop and to run again."""
     commands.require_git()
-    ledger.read_rounds()
-    ignore(layout.LABELS, present=False)
-    commands.git("add", "--", layout.LABELS, ".gitignore")
-    Path(layout.LABELS_DVC).unlink(missing_ok=True)
-    commands.git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS_DVC)
+    with waiting.filing():
+        ledger.read_rounds()
+        ignore(layout.LABELS, present=False)
+        commands.git("add", "--", layout.LABELS, ".gitignore")
+        Path(layout.LABELS_DVC).unlink(missing_ok=True)
+        commands.git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS_DVC)
 
 
 def ignore(folder: str, *, present: bool) -> None:
@@ -48,17 +50,20 @@ def ignore(folder: str, *, present: bool) -> None:
 
 def _refuse_uncommitted() -> None:
     """Changes must be committed first; labels that are gone from the index alone were never lost."""
-    changed = commands.git("status", "--porcelain", "--", layout.LABELS, layout.MANIFESTS).splitlines()
-    # "D " with the file still there, or "??": what a killed move of labels leaves behind.
-    left = [line for line in changed if not (line.startswith("D ") and Path(line[3:].strip('"')).exists())]
-    committed = set(commands.git("ls-tree", "-r", "--name-only", "HEAD", "--", layout.LABELS).splitlines())
-    left = [line for line in left if not (line.startswith("?? ") and _all_committed(line[3:].strip('"'), committed))]
-    if left:
+    folders = (layout.LABELS, layout.MANIFESTS)
+    told = commands.git("diff", "--name-status", "--no-renames", "-z", "--relative", "HEAD", "--", *folders)
+    kinds_and_paths = told.split("\0")
+    changed = dict(zip(kinds_and_paths[1::2], kinds_and_paths[::2], strict=False))
+    # Ignored ones too: a killed move has written the line that ignores the labels.
+    untracked = set(commands.git("ls-files", "--others", "-z", "--", *folders).split("\0"))
+    new = {path for path in untracked - changed.keys() if _is_filed(path)}
+    # Deleted for Git, with the file still there: what a killed move of labels leaves behind.
+    if new or any(kind != "D" or path not in untracked for path, kind in changed.items()):
         raise CampaignError(
             f"{layout.LABELS} has changes that are not committed", change="commit them before moving the rounds"
         )
 
 
-def _all_committed(path: str, committed: set[str]) -> bool:
-    files = [path] if Path(path).is_file() else [str(file) for file in Path(path).rglob("*") if file.is_file()]
-    return all(file in committed for file in files)
+def _is_filed(path: str) -> bool:
+    """Whether a file belongs to a label round; hidden ones, of a desktop or a kill, do not."""
+    return layout.FILED.fullmatch(path) is not None and not Path(path).name.startswith(".")

@@ -1,6 +1,7 @@
 """Where things lie in a campaign, relative to the repository root. No other module spells a path."""
 
 import re
+from collections.abc import Iterable
 
 PARAMS = "params.yaml"
 DVC_YAML = "dvc.yaml"
@@ -49,6 +50,7 @@ SELECT_METRICS = "metrics/select.json"
 
 # Files of label rounds and their manifests; queries handed out, with the number of the label round they ask for.
 FILED = re.compile(rf"(?:{LABELS}|{MANIFESTS})/round_\d+/.+")
+_ROUND = re.compile(r"round_([0-9]{1,9})")
 HANDED_OUT = re.compile(rf"{QUERIES}/round_(\d+)[^/]*\.jsonl")
 
 PRIVATE = ".al"
@@ -62,6 +64,20 @@ OUTPUTS = ("merged", "model", "dynamics", "scores", "query", "metrics", "plots",
 def round_folder(number: int) -> str:
     """``round_NNNN``."""
     return f"round_{number:04d}"
+
+
+def round_number(name: str) -> int | None:
+    """The number of the label round whose folder has this name; None for any other name, such as ``round_1``."""
+    found = _ROUND.fullmatch(name)
+    number = int(found[1]) if found else None
+    return number if number is not None and round_folder(number) == name else None
+
+
+def rounds_in(names: Iterable[str]) -> set[int]:
+    """Numbers of the label rounds that files lie in, ``round_NNNN/name`` each; hidden files are of no round."""
+    words = (name.split("/", 1) for name in names)
+    folders = {folder for folder, *rest in words if rest and not rest[0].startswith(".")}
+    return {number for number in map(round_number, folders) if number is not None}
 
 
 def filed_query(number: int, key: str) -> str:

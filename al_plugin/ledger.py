@@ -25,7 +25,7 @@ from al_plugin.schemas import refuse_newer, schema
 
 _PULL_GIT = "git pull (or git checkout) the label rounds"
 _PULL_DVC = "dvc pull data/labels.dvc"
-_ROUND = re.compile(r"round_([0-9]{1,9})")
+_LIKE_A_ROUND = re.compile(r"round_[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,25 @@ def read_rounds(*, interrupted: bool = False) -> list[LabelRound]:
     with a query and no answers yet), so that the filing can be run again.
     """
     numbers = round_numbers()
+    refuse_misnamed()
     refuse_gaps(numbers)
     rounds = [read_round(number, interrupted=interrupted) for number in numbers]
     return [label_round for label_round in rounds if label_round.query]
 
 
 def round_numbers() -> list[int]:
-    """Numbers of the label rounds that have a folder, of labels or of manifests."""
-    return sorted({*_numbers(layout.LABELS), *_numbers(layout.MANIFESTS)})
+    """Numbers of the label rounds that have a folder, of labels or of manifests, with a file in it."""
+    return sorted(_numbers(layout.LABELS) | _numbers(layout.MANIFESTS))
+
+
+def refuse_misnamed() -> None:
+    """LabelError where a folder with files looks like a label round but has another name: nobody would read them."""
+    for path in (*_visible(Path(layout.LABELS)), *_visible(Path(layout.MANIFESTS))):
+        if _LIKE_A_ROUND.fullmatch(path.name) and any(_visible(path)) and layout.round_number(path.name) is None:
+            raise LabelError(
+                f"{path} is not named as a label round, {layout.round_folder(1)}",
+                change="move it away and file its answers with `al labels add FILE`",
+            )
 
 
 def read_round(number: int, *, interrupted: bool = False) -> LabelRound:
@@ -232,7 +243,10 @@ def queries_by_round(rounds: Iterable[LabelRound]) -> dict[int, tuple[QueryRow, 
 
 
 def plan(answers: Iterable[tuple[int, Answer]], rounds: Iterable[LabelRound]) -> list[AnswerFile]:
-    """New answers (round, answer) as files: one per round and annotator, numbered after the filed."""
+    """New answers (round, answer) as files: one per round and annotator, numbered after the filed.
+
+    LabelError where one would be larger than what is read of a label round: nobody could read it again.
+    """
     groups: dict[tuple[int, str], list[Answer]] = {}
     for number, answer in answers:
         groups.setdefault((number, answer.annotator), []).append(answer)
@@ -241,7 +255,14 @@ def plan(answers: Iterable[tuple[int, Answer]], rounds: Iterable[LabelRound]) ->
     for (number, annotator), group in sorted(groups.items()):
         names = [answer_files.batch_number(file.name) for file in filed.get(number, ())]
         own = [batch for batch, who in names if who == answer_files.name_part(annotator)]
-        name = answer_files.file_name(max(own, default=0) + 1, annotator, answer_files.to_csv(group))
+        content = answer_files.to_csv(group)
+        if len(content) > TEXT:
+            raise LabelError(
+                f"the answers of {annotator} for round {number} take {len(content):,} bytes as they are filed, "
+                f"at most {TEXT:,} are read",
+                change="offer them in two files",
+            )
+        name = answer_files.file_name(max(own, default=0) + 1, annotator, content)
         planned.append(AnswerFile(number, name, tuple(group)))
     return planned
 
@@ -345,9 +366,8 @@ def manifest(path: Path) -> dict[str, Any]:
     return found
 
 
-def _numbers(folder: str) -> list[int]:
-    folders = (path.name for path in _visible(Path(folder)) if path.is_dir())
-    return sorted(int(found[1]) for found in map(_ROUND.fullmatch, folders) if found)
+def _numbers(folder: str) -> set[int]:
+    return layout.rounds_in(path.relative_to(folder).as_posix() for path in Path(folder).glob("round_*/*"))
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -58,13 +58,17 @@ def standing(metric: str = "accuracy") -> Standing:
 
 def learning_curve(metric: str = "accuracy") -> tuple[Point, ...]:
     """Accuracy, or what stands for it, by number of labels over the committed rounds, from the local DVC cache."""
-    points = []
-    for past in history.past_rounds().values():
-        content = history.read_output(past, layout.TRAIN_METRICS)
-        if content is not None:
-            metrics = json.loads(content)
-            points.append(Point(past.number, metrics["labels"], metrics["eval"].get(metric), past.commit))
-    return tuple(points)
+    points = (_point(past, metric) for past in history.past_rounds().values())
+    return tuple(point for point in points if point is not None)
+
+
+def _point(past: history.PastRound, metric: str) -> Point | None:
+    """The round on the curve, None where what train measured is not cached, or damaged in the cache."""
+    metrics = history.read_object(past, layout.TRAIN_METRICS) or {}
+    labels, measured = metrics.get("labels"), metrics.get("eval")
+    if not isinstance(labels, int) or not isinstance(measured, dict):
+        return None
+    return Point(past.number, labels, measured.get(metric), past.commit)
 
 
 def draw(points: tuple[Point, ...], width: int = 40) -> list[str]:

@@ -1,6 +1,5 @@
 """The report of a round: read its files, compute what the page shows, write the page."""
 
-import json
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -167,10 +166,10 @@ def _correct_before(before: history.PastRound, one: Round) -> Ints | None:
     """Which evaluation samples the model of an earlier round had right; None where it cannot be told."""
     if history.hashes(before.lock).get(layout.EVAL) != one.pinned.get(layout.EVAL):
         return None
-    card, weights = history.read_output(before, layout.CARD), history.read_output(before, layout.WEIGHTS)
+    card, weights = history.read_object(before, layout.CARD), history.read_output(before, layout.WEIGHTS)
     if card is None or weights is None:
         return None
-    model = Model(json.loads(card), store.tensors_of(weights, f"{layout.WEIGHTS} of round {before.number}", _REPRO))
+    model = Model(card, store.tensors_of(weights, f"{layout.WEIGHTS} of round {before.number}", _REPRO))
     if not model.card["fitted"] or tuple(model.card["classes"]) != one.params.campaign.classes:
         return None
     log_probs = past.predictions(model, one.evaluation)
@@ -178,10 +177,9 @@ def _correct_before(before: history.PastRound, one: Round) -> Ints | None:
 
 
 def _point(old: history.PastRound, one: Round) -> page.Point | None:
-    content = history.read_output(old, layout.TRAIN_METRICS)
-    if content is None:
+    trained = history.read_object(old, layout.TRAIN_METRICS)
+    if trained is None or not isinstance(trained.get("labels"), int):
         return None
-    trained = json.loads(content)
     numbers = _numbers(trained)
     accuracy = None
     if "accuracy" in numbers and history.hashes(old.lock).get(layout.EVAL) == one.pinned.get(layout.EVAL):
@@ -191,7 +189,9 @@ def _point(old: history.PastRound, one: Round) -> page.Point | None:
 
 
 def _numbers(trained: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in (trained.get("eval") or {}).items() if isinstance(value, int | float)}
+    measured = trained.get("eval")
+    found = measured.items() if isinstance(measured, Mapping) else ()
+    return {name: float(value) for name, value in found if isinstance(value, int | float)}
 
 
 def _strategy(one: Round) -> str:

@@ -75,6 +75,7 @@ def _present() -> tuple[list[LabelRound], list[Break]]:
     rounds, broken = list[LabelRound](), list[Break]()
     numbers = ledger.round_numbers()
     try:
+        ledger.refuse_misnamed()
         refuse_gaps(numbers)
     except AlError as error:
         broken.append(Break(error.found, error.change))
@@ -153,7 +154,11 @@ def _misnamed(rounds: Sequence[LabelRound]) -> Iterator[Break]:
 
 
 def _wrong_ids(path: Path, number: int) -> Iterator[Break]:
-    rows = from_jsonl(path.read_bytes(), path.as_posix())
+    try:
+        rows = from_jsonl(path.read_bytes(), path.as_posix())
+    except AlError as error:
+        yield Break(error.found, error.change or "put it back with git checkout")
+        return
     right = query_ids(number, [row.sample_id for row in rows])
     wrong = [row.query_id for row, own in zip(rows, right, strict=True) if row.query_id != own]
     if wrong:
@@ -208,7 +213,7 @@ def _all_asked(rounds: Sequence[LabelRound]) -> dict[str, str]:
 def _eval_ids(asked: Collection[str]) -> Iterator[str]:
     """Ids of evaluation samples that are among ``asked``."""
     for path in sorted(Path(layout.EVAL).glob("*.parquet")):
-        names = [name for name in pq.read_schema(path).names if name == "sample_id"]
+        names = [name for name in store.column_names(path, "dvc pull") if name == "sample_id"]
         ids = column_of_ids(store.read_table(path, "dvc pull", columns=names), path.as_posix())
         yield from (sample for sample in ids if sample in asked)
 

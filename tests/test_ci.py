@@ -355,6 +355,31 @@ def test_a_link_among_the_labels_is_not_followed(
     assert "hidden" not in errors
 
 
+@pytest.mark.parametrize("what", ["data", layout.LABELS, layout.MANIFESTS, layout.QUERIES])
+def test_a_folder_of_labels_that_is_a_link_is_not_followed(
+    what: str, branch: Path, capsys: pytest.CaptureFixture
+) -> None:
+    answer(lambda _: "no class", "eve", "--quarantine")
+    Path(what).rename("elsewhere")
+    Path(what).symlink_to(Path("elsewhere").resolve())
+    commit(branch, "Link")
+    code, errors = said_of(capsys)
+    assert code == 1
+    assert errors.splitlines()[0].startswith(f"al ci check: {what} is a link or a device")
+    assert "no class" not in errors
+
+
+def test_another_name_of_a_round_is_told_and_does_not_count(branch: Path, capsys: pytest.CaptureFixture) -> None:
+    before = ledger.round_count()
+    Path(layout.MANIFESTS, "round_1").mkdir()
+    Path(layout.MANIFESTS, "round_1", "x.json").write_text("{}")
+    commit(branch, "Another name")
+    code, errors = said_of(capsys)
+    assert code == 1
+    assert "data/manifests/round_1 is not named as a label round" in errors
+    assert ledger.round_count() == before == len(ledger.round_numbers())
+
+
 def test_a_branch_cannot_weaken_its_own_expectations(branch: Path, capsys: pytest.CaptureFixture) -> None:
     answer(lambda _: "no class", "eve", "--quarantine")
     suite = json.loads(Path(layout.SUITE).read_text())
@@ -694,6 +719,22 @@ def test_the_best_round_in_git_stands_in_for_a_champion(monkeypatch: pytest.Monk
     monkeypatch.setattr(gates.promote, "champion", lambda _: (None, ""))
     by_nll = replace(params, gate=Gate("nll"))
     assert gates.reference(by_nll, notes) == Reference(0.7, "round 1, the best in Git")
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"eval', b"[]", b'{"eval": [1]}'])
+def test_a_past_round_whose_measure_is_damaged_is_passed_over(damaged: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    from al_plugin import history
+
+    whole = b'{"eval": {"accuracy": 0.7}}'
+    lock: dict = {"stages": {}}
+    rounds = {number: history.PastRound(number, "c" * 40, lock) for number in (0, 1)}
+    monkeypatch.setattr(history, "past_rounds", lambda: rounds)
+    monkeypatch.setattr(history, "read_output", lambda one, _: whole if one.number == 0 else damaged)
+    monkeypatch.setattr(gates.promote, "evaluated_on", lambda: None)
+    monkeypatch.setattr(gates.promote, "champion", lambda _: (None, ""))
+    monkeypatch.setattr(commands, "dvc", lambda *_: "")
+    params = read_params((ROOT / layout.PARAMS).read_bytes())
+    assert gates.reference(params, []) == Reference(0.7, "round 0, the best in Git")
 
 
 # --- champions -----------------------------------------------------------------------------------

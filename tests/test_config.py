@@ -5,6 +5,7 @@ from conftest import ROOT
 
 from al_plugin import __version__
 from al_plugin.config import check_version, read_params
+from al_plugin.documents import read_yaml
 from al_plugin.errors import AlError, ParamsError
 
 GOOD = """
@@ -100,6 +101,11 @@ def test_an_address_of_mlflow_with_a_password_is_refused_and_not_repeated(uri: s
 )
 def test_an_address_without_a_password_is_taken(uri: str) -> None:
     assert read_params((GOOD + f'tracking: {{uri: "{uri}"}}').encode()).tracking.uri == uri
+
+
+def test_a_key_twice_names_its_file_and_line() -> None:
+    with pytest.raises(ParamsError, match=r"^dvc\.lock line 3 .*key 'stages' stands twice"):
+        read_yaml(b"schema: '2.0'\nstages: {}\nstages: {}\n", "dvc.lock")
 
 
 def test_scientific_notation_is_a_number() -> None:

@@ -1,16 +1,18 @@
 """Label rounds: the gate, filing, merging, and what is refused."""
 
+import fcntl
 import json
 import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import chained_campaign
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, al, commit, filed, fill, manifest_of, stage, tree, truth, turn
+from conftest import CLASSES, ROOT, al, commit, filed, fill, manifest_of, stage, tree, truth, turn
 
-from al_plugin import commands, layout, ledger
+from al_plugin import commands, intake, layout, ledger, template
 from al_plugin.data.answers import COLUMNS, Answer, content_key, digest, file_name, for_people, read_sheet, to_csv
 from al_plugin.data.expectations import read_suite, validate
 from al_plugin.data.label_round import AnswerFile, LabelRound
@@ -83,6 +85,37 @@ def test_a_spreadsheet_that_grew_files_only_the_new_rows(first_round: Path, caps
     said = capsys.readouterr().out
     assert "5 answers were filed before" in said
     assert f"{filed(1, 'b02--ann').name}: 7 answers" in said
+
+
+def test_a_filed_answer_with_another_sample_is_refused(first_round: Path, capsys: pytest.CaptureFixture) -> None:
+    """The query, annotator and label of a filed answer, and a sample that the query did not ask for."""
+    answer_first_round()
+    row, other = _rows(Path("filled.csv"))[:2]
+    _write(Path("again.csv"), [row | {"sample_id": other["sample_id"]}])
+    capsys.readouterr()
+    assert al("labels", "add", "again.csv") == 1
+    assert "sample_id is not the one this query_id asked for" in capsys.readouterr().err
+
+
+def test_a_batch_that_nobody_could_read_again_is_not_filed(
+    first_round: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """The filed form quotes every cell: it is larger than the sheet, which may be read."""
+    filled = fill(export(), Path("filled.csv"), truth)
+    before = tree(first_round)
+    filed_form = len(to_csv(read_sheet(filled.read_bytes(), "").answers))
+    assert filed_form > filled.stat().st_size
+    for module in (ledger, intake):
+        monkeypatch.setattr(module, "TEXT", filed_form - 1)
+    capsys.readouterr()
+    assert al("labels", "add", str(filled)) == 1
+    said = capsys.readouterr().err
+    assert f"take {filed_form:,} bytes as they are filed, at most {filed_form - 1:,} are read" in said
+    assert said.count("\n") == 1
+    assert tree(first_round) == before
+    for module in (ledger, intake):
+        monkeypatch.setattr(module, "TEXT", filed_form)
+    assert al("labels", "add", str(filled)) == 0
 
 
 def test_blank_rows_stay_pending(first_round: Path, capsys: pytest.CaptureFixture) -> None:
@@ -272,6 +305,62 @@ def test_a_killed_move_to_dvc_is_finished_by_running_it_again(first_round: Path)
     commit(first_round, "Labels under DVC")
     assert Path(layout.LABELS_DVC).is_file()
     assert stage("merge_labels") == 0
+
+
+@pytest.fixture
+def below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An answered round of a campaign in a folder of its Git repository, committed, as the current folder."""
+    commands.git("init", "--quiet", cwd=tmp_path)
+    folder = tmp_path / "team" / "campaign"
+    folder.mkdir(parents=True)
+    commands.dvc("init", "--subdir", "--quiet", cwd=folder)
+    template.write(folder, "sub", CLASSES)
+    monkeypatch.chdir(folder)
+    chained_campaign.build(folder, 1, 6)
+    Path(layout.DVC_LOCK).unlink()  # of no `dvc repro`: DVC would miss its stages
+    commit(folder, "Round 1")
+    return folder
+
+
+def test_a_killed_move_to_dvc_is_finished_in_a_subfolder(below: Path) -> None:
+    """Git tells its paths from the repository's root, the campaign has its own."""
+    commands.git("rm", "-r", "--quiet", "--cached", "--", layout.LABELS)
+    with Path(".gitignore").open("a") as ignore:
+        ignore.write("/data/labels\n")
+    assert al("labels", "store", "dvc") == 0
+    assert layout.LABELS_DVC in commands.git("ls-files").splitlines()
+
+
+def test_moving_an_uncommitted_round_is_refused_in_a_subfolder(below: Path, capsys: pytest.CaptureFixture) -> None:
+    chained_campaign.answer(2, ("ann",))
+    assert al("labels", "store", "dvc") == 1
+    assert "not committed" in capsys.readouterr().err
+    commands.git("rm", "-r", "--quiet", "--cached", "--", layout.LABELS)
+    with Path(".gitignore").open("a") as ignore:
+        ignore.write("/data/labels\n")
+    assert al("labels", "store", "dvc") == 1, "nor where a killed move has made Git ignore them"
+
+
+def test_nobody_files_labels_while_they_move(first_round: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_first_round()
+    commit(first_round, "Round 1")
+    whole, held = commands.git, []
+
+    def watched(*words: str, **options: str) -> str:
+        if words[0] in ("rm", "add"):
+            with (
+                open(Path(layout.PRIVATE, "locks", "labels.lock"), "w") as second,
+                pytest.raises(BlockingIOError),
+            ):
+                fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.append(words[0])
+        return whole(*words, **options)
+
+    monkeypatch.setattr(commands, "git", watched)
+    assert al("labels", "store", "dvc") == 0
+    assert held == ["rm", "add"]
+    assert al("labels", "store", "git") == 0
+    assert held == ["rm", "add", "add", "rm"]
 
 
 def test_quarantine_files_the_batch_whole(first_round: Path) -> None:
@@ -488,6 +577,16 @@ def spoil_gap() -> None:
         Path(folder, "round_0001").rename(Path(folder, "round_0003"))
 
 
+def spoil_name() -> None:
+    for folder in (layout.LABELS, layout.MANIFESTS):
+        Path(folder, "round_0001").rename(Path(folder, "round_1"))
+
+
+def spoil_half_filed() -> None:
+    Path(layout.LABELS, "round_0002").mkdir()
+    shutil.copy(filed(1, "query"), Path(layout.LABELS, "round_0002"))
+
+
 def spoil_altered_query() -> None:
     path = filed(1, "query")
     path.write_bytes(path.read_bytes().replace(b'"rank": 1,', b'"rank": 9,'))
@@ -512,6 +611,8 @@ def spoil_empty_batch() -> None:
         (spoil_unannounced, "which no manifest names"),
         (spoil_round_gone, "lacks b01-"),
         (spoil_gap, "not contiguous: have 3, missing 1, 2"),
+        (spoil_name, "data/labels/round_1 is not named as a label round"),
+        (spoil_half_filed, "round_0002 holds query-"),
         (spoil_altered_query, ".jsonl was altered"),
         (spoil_manifest, "is not a manifest"),
         (spoil_empty_batch, "is an empty batch"),
@@ -532,6 +633,18 @@ def test_stray_files_of_desktops_are_ignored(first_round: Path) -> None:
     answer_first_round()
     Path(layout.LABELS, ".DS_Store").write_bytes(b"x")
     Path(layout.LABELS, "round_0001/.DS_Store").write_bytes(b"x")
+    assert stage("merge_labels") == 0
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("folder", [layout.LABELS, layout.MANIFESTS])
+def test_an_empty_folder_is_no_round(folder: str, first_round: Path, *, hidden: bool) -> None:
+    """What Git leaves behind on a change of branches, or a desktop in a folder that was looked into."""
+    answer_first_round()
+    Path(folder, "round_0002").mkdir()
+    if hidden:
+        Path(folder, "round_0002", ".DS_Store").touch()
+    assert ledger.round_count() == 1
     assert stage("merge_labels") == 0
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import al, commit
 
-from al_plugin import causes, clones, commands, dvc_config, history, layout, store
+from al_plugin import causes, clones, commands, dvc_config, history, layout, progress, store
 from al_plugin.errors import CampaignError
 
 # --- the configuration of DVC -------------------------------------------------------------------
@@ -83,6 +83,13 @@ def test_what_is_nowhere_is_named(past: Path, capsys: pytest.CaptureFixture) -> 
     said = capsys.readouterr().out
     assert f"could not be compared: {layout.LABELED} is not in this machine's DVC cache" in said
     assert "no DVC remote is configured" in said
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"lab', b"[]", b"{}"])
+def test_a_round_whose_measure_is_damaged_is_no_point_of_the_curve(damaged: bytes, past: Path) -> None:
+    cached(1, layout.TRAIN_METRICS).write_bytes(damaged)
+    assert [point.round for point in progress.learning_curve()] == [0, 2]
+    assert al("status") == 0
 
 
 # --- what differs -------------------------------------------------------------------------------

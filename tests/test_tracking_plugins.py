@@ -175,7 +175,8 @@ def test_a_moved_cache_is_found(repo: Path, tmp_path: Path) -> None:
 
 
 def test_what_the_cache_lost_comes_from_a_commit_and_the_remote(repo: Path, tmp_path: Path) -> None:
-    """Also by way of a remote that was set up after that commit."""
+    """Also by way of a remote that was set up after that commit; it is kept where .dvcignore forbids DVC to look."""
+    (repo / ".dvcignore").write_text("/.al\n")
     (tmp_path / "remote").mkdir()
     md5 = pinned(repo, layout.SCORES, "HEAD~1")
     commands.dvc("remote", "add", "--default", "--quiet", "store", str(tmp_path / "remote"), cwd=repo)

@@ -315,6 +315,59 @@ def test_an_id_that_is_no_text_is_one_line(chain: Path, capsys: pytest.CaptureFi
     assert "is not a query row (sample_id is" in broken(capsys)["label files"]
 
 
+def test_a_filed_query_cut_off_is_told_beside_the_other_checks(chain: Path, capsys: pytest.CaptureFixture) -> None:
+    ledger.file_query()
+    path = Path(handed_out(3))
+    path.write_bytes(path.read_bytes()[:-30])
+    found = broken(capsys)
+    assert set(found) == {"queries", "evaluation set"}
+    assert f"{path} line" in found["queries"]
+    assert "git checkout" in found["queries"]
+
+
+def test_an_evaluation_set_cut_off_is_told_beside_the_other_checks(chain: Path, capsys: pytest.CaptureFixture) -> None:
+    path = Path(layout.EVAL, "part-00000.parquet")
+    path.write_bytes(path.read_bytes()[:-10])
+    found = broken(capsys)
+    assert set(found) == {"evaluation set"}
+    assert f"{path} is not a readable parquet file" in found["evaluation set"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "schema: '2.0'\n<<<<<<< HEAD\nstages: {}\n=======\nstages: {}\n>>>>>>> other\n",
+        "schema: '2.0'\nstages: {}\nstages: {}\n",
+        "schema: '2.0'\nstages:\n  merge-labels:\n    cmd: 'exec py",
+        "- a\n",
+        "stages: {merge-labels: {deps: [data/labels]}, train: {}, score: {}, select: {}}\n",
+        "stages: {merge-labels: {deps: }, train: {}, score: {}, select: {}}\n",
+    ],
+    ids=["conflict", "key twice", "cut off", "list", "paths alone", "null"],
+)
+def test_a_commit_with_a_broken_lock_holds_no_round(text: str, chain: Path, capsys: pytest.CaptureFixture) -> None:
+    """The next commit mended it: nothing that reads history stops at the one before."""
+    lock = Path(layout.DVC_LOCK)
+    whole = lock.read_bytes()
+    lock.write_text(text)
+    commit(chain, "A broken dvc.lock")
+    lock.write_bytes(whole)
+    commit(chain, "Mended")
+    assert broken(capsys) == {}
+    assert list(history.past_rounds()) == [0, 1, 2]
+    assert al("status") == 0
+
+
+def test_a_pointer_to_the_labels_that_is_no_pointer_is_one_line(chain: Path, capsys: pytest.CaptureFixture) -> None:
+    Path(layout.LABELS_DVC).write_text("- a\n")
+    chained_campaign.pin()
+    commit(chain, "Odd")
+    lock = Path(layout.DVC_LOCK)
+    lock.write_text(f"# once more\n{lock.read_text()}")
+    commit(chain, "Round 2 again")
+    assert "pins other label files" in broken(capsys)["dvc.lock"]
+
+
 def test_names_of_files_do_not_reach_the_terminal_raw(chain: Path, capsys: pytest.CaptureFixture) -> None:
     csv, _ = filed(1)
     Path(csv).rename(csv.replace("ann", "\x1b[31mann"))

@@ -68,12 +68,24 @@ def _changed(base: str) -> Iterator[tuple[str, str]]:
 
 
 def links() -> Iterator[str]:
-    """A line for each link or device among the labels: it would make the check, or a round, read something else."""
-    for folder in _FOLDERS:
-        for where, folders, files in os.walk(folder):
-            for path in (Path(where, name) for name in (*folders, *files)):
-                if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                    yield f"{path.as_posix()} is a link or a device; file answers with `al labels add FILE`"
+    """A line for each link or device among the labels: it would make the check, or a round, read something else.
+
+    The folders themselves and the one they lie in may be links too; what those lead to is not looked through.
+    """
+    roots = dict.fromkeys(path for name in _FOLDERS for path in (Path(name).parent, Path(name)))
+    odd = [path for path in roots if _is_odd(path)]
+    if not odd:
+        odd = [path for name in _FOLDERS for path in _within(name) if _is_odd(path)]
+    yield from (f"{path.as_posix()} is a link or a device; file answers with `al labels add FILE`" for path in odd)
+
+
+def _within(folder: str) -> Iterator[Path]:
+    for where, folders, files in os.walk(folder):
+        yield from (Path(where, name) for name in (*folders, *files))
+
+
+def _is_odd(path: Path) -> bool:
+    return path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir()))
 
 
 def _edited(base: str, status: dict[str, str]) -> Iterator[str]:

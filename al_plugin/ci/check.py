@@ -155,6 +155,7 @@ def _readable(problems: list[str]) -> Iterator[LabelRound]:
     """Rounds that can be read; what is wrong with the others, and gaps between them, are problems."""
     numbers = ledger.round_numbers()
     try:
+        ledger.refuse_misnamed()
         refuse_gaps(numbers)
     except AlError as error:
         problems.append(str(error))

@@ -1,6 +1,5 @@
 """What a round must hold before people are asked for more: quality, and the budget of answers."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,14 +79,14 @@ def reference(params: Params, notes: list[str]) -> Reference | None:
 
 def _best(metric: str, evaluated_on: str | None, notes: list[str]) -> Reference | None:
     past = [one for one in history.past_rounds().values() if history.hashes(one.lock).get(layout.EVAL) == evaluated_on]
-    contents = {one.number: history.read_output(one, layout.TRAIN_METRICS) for one in past}
+    contents = {one.number: history.read_object(one, layout.TRAIN_METRICS) for one in past}
     if None in contents.values() and commands.dvc("remote", "list"):
         try:
             commands.dvc("fetch", "--all-commits", layout.TRAIN_METRICS)
         except CampaignError as error:
             notes.append(f"not all past rounds could be compared with ({error})")
-        contents = {one.number: history.read_output(one, layout.TRAIN_METRICS) for one in past}
-    measured = {number: measure(json.loads(content), metric) for number, content in contents.items() if content}
+        contents = {one.number: history.read_object(one, layout.TRAIN_METRICS) for one in past}
+    measured = {number: measure(trained, metric) for number, trained in contents.items() if trained}
     values = {number: value for number, value in measured.items() if value is not None}
     if not values:
         return None
@@ -98,5 +97,6 @@ def _best(metric: str, evaluated_on: str | None, notes: list[str]) -> Reference 
 
 def measure(trained: Mapping[str, Any], metric: str) -> float | None:
     """The metric of a round's evaluation, None where there is no model."""
-    value = (trained.get("eval") or {}).get(metric)
+    measured = trained.get("eval")
+    value = measured.get(metric) if isinstance(measured, Mapping) else None
     return float(value) if isinstance(value, int | float) else None

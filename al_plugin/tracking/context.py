@@ -48,8 +48,9 @@ def _tags(root: Path) -> dict[str, str]:
     from al_plugin.documents import read_yaml
     from al_plugin.tracking.digests import read_lock
 
-    rounds = sum(path.is_dir() for path in (root / layout.MANIFESTS).glob("round_*"))
-    tags = {"al.round": str(rounds)}
+    folder = root / layout.MANIFESTS
+    rounds = layout.rounds_in(path.relative_to(folder).as_posix() for path in folder.glob("round_*/*"))
+    tags = {"al.round": str(len(rounds))}
     campaign = read_yaml((root / layout.PARAMS).read_bytes(), layout.PARAMS)["campaign"]
     if isinstance(campaign, dict) and "name" in campaign:
         tags["al.campaign"] = str(campaign["name"])

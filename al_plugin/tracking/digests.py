@@ -1,6 +1,7 @@
 """What DVC calls the content of a file or folder: its MD5, from dvc.lock or from the bytes."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from al_plugin import layout
 from al_plugin.errors import DataError
-from al_plugin.history import folder_hash
+from al_plugin.history import digests_of, folder_hash, hashed
 
 # Up to here hashing costs less than a tenth of a second, and files tell the truth where a stage
 # was run by hand and dvc.lock is stale.
@@ -52,7 +53,7 @@ def digest(root: Path, path: str, lock: dict[str, Locked]) -> str:
     Large content is not hashed again if it has the size that dvc.lock gives.
     """
     target, entry = root / path, lock.get(path)
-    files = _files(target)
+    files = _files(target, root)
     if files is None:
         if entry is None:
             raise DataError(f"{path} is not there and {layout.DVC_LOCK} does not know it", change="run dvc repro")
@@ -60,7 +61,7 @@ def digest(root: Path, path: str, lock: dict[str, Locked]) -> str:
     size = sum(file.stat().st_size for file in files)
     if entry is not None and size == entry.size and size > _ALWAYS_HASHED:
         return entry.md5
-    return file_md5(target) if target.is_file() else folder_md5(target)
+    return file_md5(target) if target.is_file() else folder_md5(target, root)
 
 
 def file_md5(path: Path) -> str:
@@ -69,9 +70,9 @@ def file_md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def folder_md5(path: Path) -> str:
-    """DVC's MD5 of the folder ``path``."""
-    return folder_hash({file.relative_to(path).as_posix(): file_md5(file) for file in _files(path) or []})
+def folder_md5(path: Path, root: Path | None = None) -> str:
+    """DVC's MD5 of the folder ``path`` in the repository ``root``; by itself, as one that was fetched, without."""
+    return folder_hash(digests_of(path, root or path))
 
 
 def _entries(text: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
@@ -102,10 +103,11 @@ def _unquoted(text: str) -> str:
     return text[1:-1].replace("''", "'") if len(text) > 1 and text[0] == text[-1] == "'" else text
 
 
-def _files(path: Path) -> list[Path] | None:
+def _files(path: Path, root: Path) -> list[Path] | None:
     """All files of a folder, or the file itself; None if there is neither."""
     if path.is_file():
         return [path]
     if not path.is_dir():
         return None
-    return [file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")]
+    names = (file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    return [path / name for name in hashed(names, Path(os.path.relpath(path, root)).as_posix(), root)]
