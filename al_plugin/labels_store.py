@@ -25,7 +25,15 @@ def to_dvc() -> None:
             ignore(layout.LABELS, present=False)
             commands.git("reset", "--quiet", "--", layout.LABELS)
             raise
+        stage_move()
+
+
+def stage_move() -> None:
+    """Tell Git where the pointer went: what a move that was killed at its end left undone; nothing after a whole one."""
+    if Path(layout.LABELS_DVC).is_file():
         commands.git("add", "--", layout.LABELS_DVC, ".gitignore")
+    else:
+        commands.git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS_DVC)
 
 
 def to_git() -> None:
@@ -36,7 +44,7 @@ def to_git() -> None:
         ignore(layout.LABELS, present=False)
         commands.git("add", "--", layout.LABELS, ".gitignore")
         Path(layout.LABELS_DVC).unlink(missing_ok=True)
-        commands.git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", layout.LABELS_DVC)
+        stage_move()
 
 
 def ignore(folder: str, *, present: bool) -> None:

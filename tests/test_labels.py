@@ -363,6 +363,22 @@ def test_nobody_files_labels_while_they_move(first_round: Path, monkeypatch: pyt
     assert held == ["rm", "add", "add", "rm"]
 
 
+@pytest.mark.dvc
+def test_a_move_killed_before_git_was_told_is_staged_by_running_it_again(first_round: Path) -> None:
+    """To DVC after `dvc add`, and back after the pointer went."""
+    answer_first_round()
+    commit(first_round, "Labels")
+    assert al("labels", "store", "dvc") == 0
+    commands.git("reset", "--quiet", "--", layout.LABELS_DVC, ".gitignore")
+    assert al("labels", "store", "dvc") == 0
+    assert layout.LABELS_DVC in commands.git("diff", "--cached", "--name-only")
+    commit(first_round, "Under DVC")
+    assert al("labels", "store", "git") == 0
+    commands.git("reset", "--quiet", "--", layout.LABELS_DVC)
+    assert al("labels", "store", "git") == 0
+    assert f"D\t{layout.LABELS_DVC}" in commands.git("diff", "--cached", "--name-status", "--no-renames")
+
+
 def test_quarantine_files_the_batch_whole(first_round: Path) -> None:
     """Bad rows are filed, set aside by merge with their reasons, and never trained on."""
     rows = _rows(fill(export(), Path("filled.csv"), truth))

@@ -79,16 +79,14 @@ def _print_taken(taken: Intake) -> None:
 def _store(where: str) -> int:
     from al_plugin import labels_store
 
+    if (where == "dvc") == ledger.labels_in_dvc():
+        labels_store.stage_move()
+        print(f"label rounds are {'under DVC' if where == 'dvc' else 'in Git'} already")
+        return 0
     if where == "dvc":
-        if ledger.labels_in_dvc():
-            print("label rounds are under DVC already")
-            return 0
         labels_store.to_dvc()
         print(f"{layout.LABELS} is under DVC now, staged for commit. Next: git commit, dvc push")
         print("in every clone, once, so that two annotators' branches merge: see docs/labels.md")
-        return 0
-    if not ledger.labels_in_dvc():
-        print("label rounds are in Git already")
         return 0
     labels_store.to_git()
     print(f"{layout.LABELS} is in Git now, staged for commit. Next: git commit")
