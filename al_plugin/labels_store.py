@@ -29,7 +29,7 @@ def to_dvc() -> None:
 
 
 def stage_move() -> None:
-    """Tell Git where the pointer went: what a move that was killed at its end left undone; nothing after a whole one."""
+    """Tell Git where the pointer went: what a move killed at its end left undone; nothing after a whole one."""
     if Path(layout.LABELS_DVC).is_file():
         commands.git("add", "--", layout.LABELS_DVC, ".gitignore")
     else:
