@@ -44,8 +44,8 @@ def pure_radius(points: FloatsND, groups: IntsN, purity: float) -> float:
     """Largest radius at which balls hold, in the mean, a share ``purity`` of points of their centre's group.
 
     P(r) = mean over centres c of |{x : ‖x - c‖ < r, group(x) = group(c)}| / |{x : ‖x - c‖ < r}|, c itself
-    included, over at most 1,000 evenly spaced centres and 2,000 evenly spaced points; the answer is one of
-    their distances, exact, and inf where even balls that hold everything are that pure (one group).
+    included, over at most 1,000 evenly spaced centres and 2,000 evenly spaced points; the answer lies half way
+    between two of their distances, and is inf where even balls that hold everything are that pure (one group).
     O(D S M + S M log(S M)) time and O(S M) memory for S centres and M points.
     Source: after Yehuda, Dekel, Hacohen, Weinshall (2022), who count the balls without any point of
     another group; a single k-means error makes such a ball impure, and the radius tiny.
@@ -63,10 +63,12 @@ def pure_radius(points: FloatsND, groups: IntsN, purity: float) -> float:
     entering = entering[: np.count_nonzero(np.isfinite(reached))]
     mean = 1 + np.cumsum(np.diff(shares, axis=1).ravel()[entering]) / len(centres)
     distances: FloatsN = np.append(np.sqrt(np.maximum(reached[entering], 0)), np.inf)
-    # Just below distances[i] balls hold what enters before i; copies at one distance enter together.
-    starts = np.flatnonzero(np.diff(distances, prepend=-1.0) > 0)
+    # Below distances[i] balls hold what enters before i; what is equally far but for rounding enters together.
+    starts = np.flatnonzero(np.diff(distances, prepend=-1.0) > _ROUNDING * np.append(distances[:-1], 0.0))
     before = np.concatenate([[1.0], mean])[starts]
-    return float(distances[starts[np.flatnonzero(before >= purity - _ROUNDING)[-1]]])
+    at = int(starts[np.flatnonzero(before >= purity - _ROUNDING)[-1]])
+    # Half way to the first that is outside, so that rounding puts no pair to the other side.
+    return float((distances[at] + (distances[at - 1] if at else 0.0)) / 2.0)
 
 
 def _spaced(total: int, most: int) -> IntsN:

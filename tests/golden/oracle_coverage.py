@@ -114,6 +114,19 @@ def covered(centers, radius):
     return {at for at, point in enumerate(POINTS) if any(gap(point, one) < Decimal(radius) ** 2 for one in centers)}
 
 
+def pure(points, groups, purity):
+    """The largest of the squared distances within which balls hold, in the mean, that share of their centre's group."""
+
+    def mean(bound):
+        total = Decimal(0)
+        for at, centre in enumerate(points):
+            ball = [x for x, point in enumerate(points) if x == at or gap(point, centre) < bound]
+            total += Decimal(sum(groups[x] == groups[at] for x in ball)) / len(ball)
+        return total / len(points)
+
+    return max(bound for bound in {gap(one, other) for one in points for other in points} if mean(bound) >= purity)
+
+
 def balls():
     cases = []
     for known, delta, n in (([], 0.5, 4), (LABELED, 0.5, 2), (LABELED, 0.25, 4), ([], 1.25, 3)):
@@ -133,18 +146,26 @@ def balls():
                 "expected": {"picks": picks},
             }
         )
-    # Three narrow bundles of directions: with three clusters a pure ball holds its bundle, whatever the seed.
+    # Three narrow bundles of directions, which three clusters are whatever the seed.
     bundles = [[1000, at] for at in range(4)] + [[-1000, at] for at in range(6)] + [[at, 1000] for at in range(5)]
-    cases.append(
-        {
-            "name": "estimated delta: one pick per bundle, largest first, then farthest first",
-            "signals": {"frozen_embeddings": bundles, "labeled_frozen_embeddings": labels([])},
-            "knobs": {"clusters": 3},
-            "n": 3,
-            "seeds": 20,
-            "expected": {"picks": [4, 10, 0]},
-        }
-    )
+    groups = [0] * 4 + [1] * 6 + [2] * 5
+    for purity in (0.9, 0.99):
+        bound = pure(bundles, groups, Decimal(str(purity)))
+
+        def reached(chosen, bound=bound):
+            return sum(any(gap(point, bundles[at]) < bound for at in chosen) for point in bundles)
+
+        picks = greedily(bundles, reached, 3)
+        cases.append(
+            {
+                "name": f"estimated delta: mean purity {purity} of the three bundles",
+                "signals": {"frozen_embeddings": bundles, "labeled_frozen_embeddings": labels([])},
+                "knobs": {"clusters": 3, "purity": purity},
+                "n": 3,
+                "seeds": 20,
+                "expected": {"picks": picks},
+            }
+        )
     return cases
 
 
