@@ -37,6 +37,12 @@ def git_bytes(*arguments: str, cwd: str | Path = ".", content: bytes | None = No
     return None if done.returncode else done.stdout
 
 
+def changes(base: str, *paths: str) -> dict[str, str]:
+    """A, M, D or T of each tracked file under ``paths`` that differs from a commit, by path from the current folder."""
+    words = git("diff", "--name-status", "--no-renames", "-z", "--relative", base, "--", *paths).split("\0")
+    return dict(zip(words[1::2], words[::2], strict=False))
+
+
 def require_git(cwd: str | Path = ".") -> Path:
     """The Git work tree that holds ``cwd``; CampaignError if there is none."""
     try:

@@ -108,6 +108,12 @@ def read_object(past: PastRound, path: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def evaluation(trained: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The metrics on the evaluation set in what train measured, None where it holds no such object."""
+    measured = trained.get("eval")
+    return measured if isinstance(measured, Mapping) else None
+
+
 def read_folder(past: PastRound, path: str, suffix: str) -> dict[str, bytes] | None:
     """Files of an output folder that end in ``suffix``, by path within it, in order; None if one is not cached."""
     digest = past.outputs().get(path)

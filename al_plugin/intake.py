@@ -79,16 +79,14 @@ def _take_in(sheet: Sheet, params: Params, *, quarantine: bool) -> Intake:
     if not new:
         stage()
         return Intake((), known, sheet.blank, sheet.ignored_columns, (), ())
-    fallback = Counter(_round(answer, queries, max(queries, default=1)) for answer in new).most_common(1)[0][0]
+    fallback = Counter(_round(answer, queries, max(queries)) for answer in new).most_common(1)[0][0]
     routed = [(_round(answer, queries, fallback), answer) for answer in new]
     planned = ledger.plan(routed, rounds)
     outcomes, refused = _judge(planned, routed, lines, rounds, queries, params)
-    broken = [outcome for outcome in outcomes if outcome.severity != "critical" and not outcome.success]
-    warnings = tuple(f"{outcome.rule}: {outcome.reason}; {outcome.remedy}" for outcome in broken)
     whole = gate.of_the_whole(outcomes)
     if whole and not quarantine:
         raise LabelError(f"the batch as a whole breaks a rule ({whole[0]})", change="or file it with --quarantine")
-    warnings = (*whole, *warnings)
+    warnings = (*whole, *gate.warnings(outcomes))
     if refused and not quarantine:
         return Intake((), known, sheet.blank, sheet.ignored_columns, refused, warnings)
     if {number for number, _ in routed} & set(unfiled):

@@ -59,9 +59,7 @@ def ignore(folder: str, *, present: bool) -> None:
 def _refuse_uncommitted() -> None:
     """Changes must be committed first; labels that are gone from the index alone were never lost."""
     folders = (layout.LABELS, layout.MANIFESTS)
-    told = commands.git("diff", "--name-status", "--no-renames", "-z", "--relative", "HEAD", "--", *folders)
-    kinds_and_paths = told.split("\0")
-    changed = dict(zip(kinds_and_paths[1::2], kinds_and_paths[::2], strict=False))
+    changed = commands.changes("HEAD", *folders)
     # Ignored ones too: a killed move has written the line that ignores the labels.
     untracked = set(commands.git("ls-files", "--others", "-z", "--", *folders).split("\0"))
     new = {path for path in untracked - changed.keys() if _is_filed(path)}

@@ -65,8 +65,8 @@ def learning_curve(metric: str = "accuracy") -> tuple[Point, ...]:
 def _point(past: history.PastRound, metric: str) -> Point | None:
     """The round on the curve, None where what train measured is not cached, or damaged in the cache."""
     metrics = history.read_object(past, layout.TRAIN_METRICS) or {}
-    labels, measured = metrics.get("labels"), metrics.get("eval")
-    if not isinstance(labels, int) or not isinstance(measured, dict):
+    labels, measured = metrics.get("labels"), history.evaluation(metrics)
+    if not isinstance(labels, int) or measured is None:
         return None
     return Point(past.number, labels, measured.get(metric), past.commit)
 

@@ -189,9 +189,8 @@ def _point(old: history.PastRound, one: Round) -> page.Point | None:
 
 
 def _numbers(trained: Mapping[str, Any]) -> dict[str, float]:
-    measured = trained.get("eval")
-    found = measured.items() if isinstance(measured, Mapping) else ()
-    return {name: float(value) for name, value in found if isinstance(value, int | float)}
+    found = history.evaluation(trained) or {}
+    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
 
 
 def _strategy(one: Round) -> str:

@@ -194,8 +194,8 @@ TESTS: dict[str, tuple[str, list[tuple[Setting, list[Criterion]]]]] = {
 
 
 @cache
-def images(folder: str) -> tuple[np.ndarray, np.ndarray]:
-    """Features about 0 to 1 and labels: digits, or MNIST's test images as 40 principal components."""
+def images(folder: str, name: str = "mnist") -> tuple[np.ndarray, np.ndarray]:
+    """Features about 0 to 1 and labels: digits, or the test images of a set as 40 principal components."""
     if not folder:
         from sklearn.datasets import load_digits
 
@@ -203,7 +203,7 @@ def images(folder: str) -> tuple[np.ndarray, np.ndarray]:
         return features / 16.0, labels
     from sklearn.decomposition import PCA
 
-    path = Path(folder, "mnist.npz")
+    path = Path(folder, f"{name}.npz")
     if not path.is_file():
         sys.exit(f"acceptance: {path} is not there; leave --data out to run on digits")
     held = np.load(path, allow_pickle=False)

@@ -15,6 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from acceptance import images
+
 from al_plugin.math.ball_cover import greedy_balls, pure_radius
 from al_plugin.math.clustering import kmeans
 from al_plugin.math.comparison import paired
@@ -53,23 +57,13 @@ ARMS: dict[str, tuple[Radius, int]] = {
 
 def load(name: str, folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """Features and labels."""
-    if name == "digits":
-        from sklearn.datasets import load_digits
+    if name != "letter":
+        return images("" if name == "digits" else str(folder), name)
+    import pandas as pd
 
-        features, labels = load_digits(return_X_y=True)
-        return features / 16.0, labels
-    assert folder is not None
-    if name == "letter":
-        import pandas as pd
-
-        table = pd.read_parquet(folder / "letter.parquet")
-        columns = table.drop(columns=["label", "split"], errors="ignore").select_dtypes("number").to_numpy(float)
-        return (columns - columns.mean(axis=0)) / columns.std(axis=0), table["label"].to_numpy()
-    from sklearn.decomposition import PCA
-
-    with np.load(folder / f"{name}.npz", allow_pickle=False) as held:
-        flat = held["X_test"].reshape(len(held["X_test"]), -1) / 255.0
-        return PCA(40, svd_solver="full").fit_transform(flat), held["y_test"]
+    table = pd.read_parquet(f"{folder}/letter.parquet")
+    columns = table.drop(columns=["label", "split"], errors="ignore").select_dtypes("number").to_numpy(float)
+    return (columns - columns.mean(axis=0)) / columns.std(axis=0), table["label"].to_numpy()
 
 
 def one_seed(features: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, float]:

@@ -61,8 +61,7 @@ def at(base: str, path: str) -> bytes | None:
 
 def _changed(base: str) -> Iterator[tuple[str, str]]:
     """(path, A, M, D or T) of every file in the folders of labels, those not yet told to Git as added."""
-    words = commands.git("diff", "--name-status", "--no-renames", "-z", "--relative", base, "--", *_FOLDERS).split("\0")
-    yield from zip(words[1::2], words[::2], strict=False)
+    yield from commands.changes(base, *_FOLDERS).items()
     new = commands.git("ls-files", "--others", "--exclude-standard", "-z", "--", *_FOLDERS)
     yield from ((path, "A") for path in new.split("\0") if path)
 

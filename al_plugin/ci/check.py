@@ -120,7 +120,7 @@ def _judged(
         _mean(table["agrees"]),
         (*problems, *gate.of_the_whole(outcomes)),
         rows,
-        tuple(f"{o.rule}: {o.reason}; {o.remedy}" for o in outcomes if o.severity != "critical" and not o.success),
+        gate.warnings(outcomes),
         tuple(notes),
     )
 

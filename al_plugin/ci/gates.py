@@ -97,6 +97,5 @@ def _best(metric: str, evaluated_on: str | None, notes: list[str]) -> Reference 
 
 def measure(trained: Mapping[str, Any], metric: str) -> float | None:
     """The metric of a round's evaluation, None where there is no model."""
-    measured = trained.get("eval")
-    value = measured.get(metric) if isinstance(measured, Mapping) else None
+    value = (history.evaluation(trained) or {}).get(metric)
     return float(value) if isinstance(value, int | float) else None

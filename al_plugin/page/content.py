@@ -110,5 +110,5 @@ class Content:
 def score_histogram(scores: Floats, query: Sequence[float], bins: int = 40) -> Scores:
     """Equal-width bins over the finite scores."""
     finite = scores[np.isfinite(scores)]
-    counts, edges = np.histogram(finite, bins=bins, range=bin_range(finite, bins) if len(finite) else None)
+    counts, edges = np.histogram(finite, bins=bins, range=bin_range(finite, bins))
     return Scores(edges, counts, [value for value in query if np.isfinite(value)], len(scores) - len(finite))

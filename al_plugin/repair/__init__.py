@@ -26,8 +26,7 @@ def faults(*, deep: bool = False) -> Iterator[Fault]:
     yield from locks.stale()
     yield from pointers.torn()
     yield from leftovers.unfinished()
-    yield from _half_filed()
-    yield from unmerged.pinned()
+    yield from _of_labels()
     if deep:
         yield from cache.damaged()
 
@@ -48,15 +47,17 @@ def mended() -> tuple[str, ...]:
     return done.done if done else ()
 
 
-def _half_filed() -> Iterator[Fault]:
-    """A label batch whose filing was killed: the files that are there are whole, others may be missing."""
+def _of_labels() -> Iterator[Fault]:
+    """A label batch whose filing was killed (what is there is whole, other files may be missing), or one not merged."""
     if not Path(".dvc").is_dir() or commands.git_bytes("rev-parse", "--git-dir") is None:
         return
     try:
-        ledger.read_rounds()
+        rounds = ledger.read_rounds()
     except AlError as error:
         try:
             ledger.read_rounds(interrupted=True)
         except AlError:
             return  # more than a killed filing: `al doctor` and the stages say what
         yield Fault(f"a label batch is half filed ({error.found}): run the `al labels add` that was stopped again")
+        return
+    yield from unmerged.pinned(rounds)

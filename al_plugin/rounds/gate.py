@@ -5,7 +5,7 @@ columns made here, so that checking against a pool of a million ids costs a look
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,8 +136,16 @@ def refusals(results: Sequence[Outcome]) -> list[Refusal]:
 
 def of_the_whole(results: Sequence[Outcome]) -> tuple[str, ...]:
     """A line for each critical rule on the whole table that failed, such as a mean: it has no row to set aside."""
-    failed = (one for one in results if one.severity == "critical" and not one.success and not one.rows)
-    return tuple(f"{one.rule}: {one.reason}; {one.remedy}" for one in failed)
+    return _lines(one for one in results if one.severity == "critical" and not one.success and not one.rows)
+
+
+def warnings(results: Sequence[Outcome]) -> tuple[str, ...]:
+    """A line for each rule that is not critical and failed."""
+    return _lines(one for one in results if one.severity != "critical" and not one.success)
+
+
+def _lines(results: Iterable[Outcome]) -> tuple[str, ...]:
+    return tuple(f"{one.rule}: {one.reason}; {one.remedy}" for one in results)
 
 
 def report(table: Mapping[str, Sequence[Any]], results: Sequence[Outcome]) -> dict[str, Any]:

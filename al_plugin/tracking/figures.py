@@ -22,7 +22,7 @@ def score_histogram(scores: np.ndarray, asked: np.ndarray, title: str) -> bytes:
     """Scores of the pool (N,), and of the query (n,) on an axis of its own, finite ones only."""
     figure, axes = _figure(title, "score (higher is labelled first)", "pool samples")
     pool = scores[np.isfinite(scores)]
-    edges = np.histogram_bin_edges(pool, bins=_BINS, range=bin_range(pool, _BINS) if len(pool) else None)
+    edges = np.histogram_bin_edges(pool, bins=_BINS, range=bin_range(pool, _BINS))
     axes.stairs(np.histogram(pool, bins=edges)[0], edges, fill=True, color=_GREY, label=f"pool ({len(pool)})")
     query = asked[np.isfinite(asked)]
     if len(query):
